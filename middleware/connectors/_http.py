@@ -1,0 +1,1 @@
+"""The one HTTP client: every outgoing call leaves through here. (interface sketch; being written)"""

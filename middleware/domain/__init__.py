@@ -1,0 +1,1 @@
+"""Pure rules: transition tables, retry, totals, redaction."""

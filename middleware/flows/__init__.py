@@ -1,0 +1,1 @@
+"""One file per business question: (message, work) → state changes and asks. No connector, no Flask, no Celery."""

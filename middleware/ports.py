@@ -1,0 +1,129 @@
+"""The roles that a system can play: one-method Protocols. A system plays the roles whose method it has; a capability that
+it lacks is an absent method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from mappings.canonical import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One received request, raw. Header names are lower case; `url` is the public one that the sender called."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event inside a verified request. `payload` is the bytes that `translate` will read; `hint` ones are never
+    de-duplicated at keep."""
+
+    delivery_id: str
+    topic: str
+    subject: str
+    payload: bytes
+    occurred_at: datetime | None = None
+    hint: bool = False
+    secret: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One intended effect on one connection. `key` is its idempotency key; `payload` is what was decided, frozen."""
+
+    key: str
+    operation: str
+    subject: str
+    payload: Mapping[str, object]
+    attempt: int = 1
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the system answered: its id and number of the thing, and a few words of state for the audit trail."""
+
+    remote_id: str
+    number: str = ""
+    state: str = ""
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ReadsWebhooks(Protocol):
+    def read(self, request: Inbound) -> tuple[Delivery, ...]:
+        """Verify over the raw bytes and split; raises `Refused`."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    def translate(self, topic: str, payload: bytes) -> Message:
+        """Pure: bytes to the canonical model; raises `Unreadable`."""
+        ...
+
+
+@runtime_checkable
+class CreatesOrders(Protocol):
+    def create_order(self, effect: Effect) -> Receipt:
+        """Create the order that `effect.payload["order"]` holds, once; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class FindsOrders(Protocol):
+    def find_order(self, effect: Effect) -> Receipt | None:
+        """The order that an earlier attempt of this effect made, or None; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class WritesOrderStatus(Protocol):
+    def write_order_status(self, effect: Effect) -> Receipt:
+        """Set the ERP's number and status on the shop's order; repeating changes nothing; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class ListsChangedOrders(Protocol):
+    def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
+        """Pages of order changes after `since` (the system's clock), oldest first; raises `CallError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What may be asked of a system. `find` names the look-up that settles an unknown outcome; a `repeatable` operation
+    sets a state and may simply be repeated."""
+
+    name: str
+    role: type
+    find: str = ""
+    repeatable: bool = False
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("create_order", CreatesOrders, find="find_order"),
+        Operation("write_order_status", WritesOrderStatus, repeatable=True),
+    )
+}
+"""Every operation that a flow may ask for. A connector with native idempotency for one lists it in `NATIVE_IDEMPOTENCY`."""
+
+ROLES: dict[str, type] = {
+    "read": ReadsWebhooks,
+    "translate": Translates,
+    "create_order": CreatesOrders,
+    "find_order": FindsOrders,
+    "write_order_status": WritesOrderStatus,
+    "changed_orders": ListsChangedOrders,
+}

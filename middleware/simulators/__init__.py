@@ -1,0 +1,1 @@
+"""Stand-ins for outside systems that the demo and the tests run over real HTTP."""

@@ -1,0 +1,1 @@
+"""Flask only here: webhooks, health, console."""
