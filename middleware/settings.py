@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -337,6 +338,13 @@ def resolve_secret(reference: str, environ: Mapping[str, str] | None = None) -> 
     if not value:
         raise ValueError(f"{reference} is missing or empty")
     return Secret(reference, value)
+
+
+def private_temporary_folder(folder: Path) -> None:
+    """Make `folder` this process's temporary and runtime folder, so that two users on one machine never collide."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    tempfile.tempdir = None
 
 
 def _required(spec: Field[Any]) -> bool:

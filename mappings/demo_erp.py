@@ -1,0 +1,59 @@
+"""The demo ERP's words (our simulator: an ERP without native idempotency) to and from the canonical model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import fields
+
+from mappings.canonical import FulfilmentChange, FulfilmentState, Order
+from mappings.fields import Identifier, Instant, Payload
+
+STATUSES = {
+    "draft": FulfilmentState.DRAFT,
+    "confirmed": FulfilmentState.CONFIRMED,
+    "processing": FulfilmentState.PROCESSING,
+    "shipped": FulfilmentState.SHIPPED,
+    "done": FulfilmentState.DONE,
+    "cancelled": FulfilmentState.CANCELLED,
+}
+
+
+class OrderSchema(Payload):
+    id = Identifier(required=True)
+    number = fields.String(required=True)
+    state = fields.String(required=True)
+    reference = fields.String(load_default="")
+    changed_at = Instant(required=True)
+
+
+_ORDER = OrderSchema()
+
+
+def change(raw: Mapping[str, Any]) -> FulfilmentChange:
+    """One ERP order to what it says of ours; raises marshmallow's ValidationError."""
+    order = _ORDER.load(raw)
+    return FulfilmentChange(
+        order["id"], order["number"], STATUSES.get(order["state"], FulfilmentState.UNKNOWN), order["changed_at"], order["reference"]
+    )
+
+
+def order_body(order: Order) -> dict[str, Any]:
+    """The order as the ERP wants it; amounts are decimal text."""
+    address = order.shipping if order.shipping.line1 else order.billing
+    charges = [a for a in order.adjustments if not a.included] + [a for line in order.lines for a in line.adjustments if not a.included]
+    return {
+        "reference": order.order_id,
+        "customer": {
+            "name": address.name,
+            "email": order.mail,
+            "address": {"line1": address.line1, "postal_code": address.postal_code, "city": address.locality, "country": address.country},
+        },
+        "currency": order.total.currency,
+        "lines": [
+            {"sku": line.sku, "title": line.title, "quantity": str(line.quantity), "unit_price": str(line.unit_price.amount)} for line in order.lines
+        ],
+        "charges": [{"kind": a.kind, "label": a.label, "amount": str(a.amount.amount)} for a in charges],
+        "total": str(order.total.amount),
+    }

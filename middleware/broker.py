@@ -1,0 +1,88 @@
+"""The doorbell: Celery only says that there is work; the rows in PostgreSQL are the work."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery import Celery
+
+from middleware.observing import log
+from middleware.settings import LANES, Settings
+
+MEMORY = "memory://"
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery application: a queue per lane, no results, messages that may be lost without harm."""
+    url = settings.broker.url or MEMORY
+    app = Celery("waybill", broker=url, include=["tasks.jobs"], set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_default_queue="orders",
+        task_queues=None,
+        task_create_missing_queues=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"polling_interval": 0.005} if url == MEMORY else {"visibility_timeout": 3600},
+        broker_pool_limit=2,
+        timezone="UTC",
+        beat_schedule={
+            "sweep": {"task": "waybill.sweep", "schedule": 10.0, "options": {"queue": "orders"}},
+            "keep-house": {"task": "waybill.keep_house", "schedule": 3600.0, "options": {"queue": "reports"}},
+        },
+    )
+    return app
+
+
+class Doorbell:
+    """Rings at most every `rest` seconds per bell, from a thread of its own: nobody waits for the broker, and a broker that
+    is away costs nothing but the time until the next sweep."""
+
+    def __init__(self, app: Celery, rest: float = 0.02) -> None:
+        self._app = app
+        self._rest = rest
+        self._rung: dict[tuple[str, str, str], None] = {}
+        self._wake = threading.Condition(threading.Lock())
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="waybill-doorbell", daemon=True)
+        self._thread.start()
+
+    def ring(self, task: str, lane: str, argument: str = "") -> None:
+        """Ask a worker to run `waybill.<task>` for the lane; several rings at once are one."""
+        if lane not in LANES:
+            raise ValueError(lane)
+        with self._wake:
+            self._rung[task, lane, argument] = None
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """End the thread; what was not rung yet, the next sweep sees."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+        self._app.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._rung and not self._stopping:
+                    self._wake.wait()
+                if self._stopping:
+                    return
+                rung, self._rung = self._rung, {}
+            for task, lane, argument in rung:
+                self._send(task, lane, argument)
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping, timeout=self._rest)
+
+    def _send(self, task: str, lane: str, argument: str) -> None:
+        options: dict[str, Any] = {"queue": lane, "retry": False, "ignore_result": True}
+        try:
+            self._app.send_task(f"waybill.{task}", args=[argument or lane], **options)
+        except self._app.connection_for_write().recoverable_connection_errors as error:
+            log.warning("doorbell.lost", task=task, lane=lane, error=type(error).__name__)

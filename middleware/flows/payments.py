@@ -1,0 +1,71 @@
+"""A provider said something of a payment: join it to its order and derive what it comes to."""
+
+from __future__ import annotations
+
+from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
+from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
+from middleware.models import OrderRow, PaymentPartRow, PaymentRow
+from middleware.work import Work
+
+
+def record(change: PaymentChange, work: Work) -> None:
+    """Apply one change; an order that is not known yet parks the event, an older saying never undoes a newer one."""
+    payment = work.payment(work.cause.connection, change.remote_id)
+    if payment is None:
+        order = work.order()
+        if order is None:
+            work.park("the order of this payment has not arrived yet")
+            return
+        payment = _new(change, order, work)
+    work.verdict.order = payment.order
+    _hear(payment, change)
+    _add_parts(payment, change)
+    work.move_payment(payment, payment_state(PaymentState(payment.base_state), payment.amount_minor, _parts(payment)))
+    _carry_to_order(payment.order, work)
+
+
+def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
+    amount = change.amount or Money(order.total_minor, order.currency)
+    payment = PaymentRow(
+        connection=work.cause.connection, remote_id=change.remote_id, order=order, state=str(PaymentState.PENDING),
+        base_state=str(PaymentState.PENDING), base_at=change.occurred_at, amount_minor=amount.minor, currency=amount.currency,
+        recorded_at=work.now, parts=[], outcome="", raw_code="",
+    )  # fmt: skip
+    work.add_payment(payment)
+    return payment
+
+
+def _hear(payment: PaymentRow, change: PaymentChange) -> None:
+    if change.state is None or not is_newer(change.state, change.occurred_at, PaymentState(payment.base_state), payment.base_at):
+        return
+    payment.base_state, payment.base_at = str(change.state), change.occurred_at
+    payment.outcome, payment.raw_code = change.outcome, change.raw_code
+    if change.amount is not None:
+        payment.amount_minor, payment.currency = change.amount.minor, change.amount.currency
+
+
+def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
+    known = {(part.kind, part.remote_id): part for part in payment.parts}
+    for part in change.parts:
+        row = known.get((str(part.kind), part.remote_id))
+        if row is None:
+            payment.parts.append(
+                PaymentPartRow(
+                    kind=str(part.kind), remote_id=part.remote_id, amount_minor=part.amount.minor, currency=part.amount.currency,
+                    counts=part.counts, said_at=change.occurred_at,
+                )  # fmt: skip
+            )
+        elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (change.occurred_at == row.said_at and not part.counts):
+            row.amount_minor, row.counts, row.said_at = part.amount.minor, part.counts, change.occurred_at
+
+
+def _parts(payment: PaymentRow) -> list[PaymentPart]:
+    return [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in payment.parts]
+
+
+def _carry_to_order(order: OrderRow, work: Work) -> None:
+    sums = []
+    for payment in order.payments:
+        parts = _parts(payment)
+        sums.append((PaymentState(payment.state), counted(parts, PartKind.CAPTURE), counted(parts, PartKind.REFUND)))
+    work.move(order, "payment_state", order_payment_state(order.total_minor, sums))

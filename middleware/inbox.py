@@ -1,0 +1,303 @@
+"""First half of an event's life: kept once, then decided.
+
+`receive` is the only way in: the connector verifies and splits, the writer keeps, and only then the sender is answered.
+`decide` is one doorbell's work: claim up to a batch of due events, translate them (pure), lock their join keys, run their
+flows and write states, audit and calls in one transaction. What fails together is decided one by one.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from mappings.canonical import Message, PaymentChange
+from middleware import context, observing, routes
+from middleware.domain.keys import keys_of, subject_key
+from middleware.domain.retry import Retry
+from middleware.errors import ErrorClass, WaybillError
+from middleware.models import EventState
+from middleware.observing import log
+from middleware.ports import Delivery, Inbound
+from middleware.work import Cause, Verdict, Work
+from middleware.writer import Row
+
+if TYPE_CHECKING:
+    from middleware.runtime import Runtime
+
+_LENGTH = struct.Struct(">I")
+_UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class LeaseLost(Exception):
+    """Another worker took the batch over; nothing of this decision may be written."""
+
+
+# keep
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a verified request held: how many deliveries, and how many of them were new."""
+
+    deliveries: int
+    new: int
+
+
+def receive(runtime: Runtime, connection: str, request: Inbound, correlation_id: str = "", traceparent: str = "") -> Received:
+    """Verify, split and durably keep one request; raises `Refused` or `Busy`, and then nothing was kept."""
+    deliveries = runtime.connector(connection).read(request)
+    return Received(len(deliveries), keep(runtime, connection, deliveries, request.headers, correlation_id, traceparent))
+
+
+def keep(
+    runtime: Runtime,
+    connection: str,
+    deliveries: Sequence[Delivery],
+    headers: Mapping[str, str],
+    correlation_id: str = "",
+    traceparent: str = "",
+) -> int:
+    """Keep all deliveries of one request, or none; returns how many were new. A hint gets an id of ours: it is never a
+    duplicate here."""
+    lane = runtime.lane(connection)
+    kept_headers = msgspec.json.encode({k: v for k, v in headers.items() if k not in _UNKEPT_HEADERS})
+    rows = []
+    for delivery in deliveries:
+        identity = f"hint:{uuid.uuid4()}" if delivery.hint else delivery.delivery_id
+        body = runtime.vault.seal(_LENGTH.pack(len(kept_headers)) + kept_headers + delivery.payload, connection, identity)
+        rows.append(
+            Row(
+                connection, identity, delivery.topic, delivery.subject, lane, body, delivery.occurred_at, delivery.hint,
+                correlation_id or uuid.uuid4().hex, traceparent,
+            )  # fmt: skip
+        )
+    return runtime.writer.keep(rows) if rows else 0
+
+
+def unpack(body: bytes) -> tuple[dict[str, str], bytes]:
+    """The headers and the payload of an opened body."""
+    end = _LENGTH.size + _LENGTH.unpack_from(body)[0]
+    return msgspec.json.decode(body[_LENGTH.size : end], type=dict[str, str]), body[end:]
+
+
+# decide
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event that this worker holds until its lease ends."""
+
+    id: int
+    connection: str
+    delivery_id: str
+    topic: str
+    subject: str
+    attempts: int
+    kept_at: datetime
+    correlation_id: str
+    traceparent: str
+    body: bytes | None
+
+    def cause(self, keys: tuple[str, ...]) -> Cause:
+        return Cause(self.connection, f"event {self.id} {self.topic}", keys, self.id, None, self.correlation_id, self.traceparent)
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A claimed event with its message and join keys."""
+
+    event: Claimed
+    message: Message
+    keys: tuple[str, ...]
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        return (*self.keys, subject_key(self.event.connection, self.event.subject))
+
+
+def decide(runtime: Runtime, lane: str) -> int:
+    """Decide one batch of the lane's due events; returns how many were claimed."""
+    claimed = claim(runtime, lane)
+    if not claimed:
+        return 0
+    readable, verdicts = _read(runtime, claimed)
+    try:
+        rung = _decide_together(runtime, claimed, readable, verdicts)
+    except LeaseLost:
+        log.warning("decide.lease_lost", lane=lane, events=len(claimed))
+        return len(claimed)
+    except Exception as error:  # noqa: BLE001 - the batch failed as a whole: find the one at fault
+        log.warning("decide.one_by_one", lane=lane, events=len(claimed), error=type(error).__name__)
+        rung = _decide_one_by_one(runtime, claimed, readable, verdicts)
+    runtime.ring_after(rung, decide_again=lane if verdicts_due(verdicts) else None)
+    return len(claimed)
+
+
+_CLAIM = """
+UPDATE events SET state = 'deciding', attempts = attempts + 1, lease_until = :lease
+FROM (SELECT id FROM events WHERE state = 'due' AND lane = :lane AND due_at <= :now AND vanished {suspect} 0
+      ORDER BY due_at, id LIMIT :batch FOR UPDATE SKIP LOCKED) due
+WHERE events.id = due.id
+RETURNING events.id
+"""
+_CLAIM_SUSPECT, _CLAIM_BATCH = text(_CLAIM.format(suspect=">")), text(_CLAIM.format(suspect="="))
+_FETCH = text(
+    "SELECT e.id, e.connection, e.delivery_id, e.topic, e.subject, e.attempts, e.kept_at, e.correlation_id, e.traceparent, b.body"
+    " FROM events e LEFT JOIN event_bodies b ON b.event_id = e.id AND b.kept_at = e.kept_at WHERE e.id = ANY(:ids) ORDER BY e.id"
+)
+
+
+def claim(runtime: Runtime, lane: str) -> list[Claimed]:
+    """Take due events, attempts committed with the claim. A row whose worker vanished is taken alone, before the others."""
+    now = runtime.now()
+    values: dict[str, Any] = {"lane": lane, "now": now, "lease": now + timedelta(seconds=runtime.settings.work.event_lease)}
+    with runtime.engine.begin() as connection:
+        ids = connection.execute(_CLAIM_SUSPECT, {**values, "batch": 1}).scalars().all()
+        if not ids:
+            ids = connection.execute(_CLAIM_BATCH, {**values, "batch": runtime.settings.work.batch}).scalars().all()
+    if not ids:
+        return []
+    with runtime.engine.connect() as connection:
+        return [Claimed(*row) for row in connection.execute(_FETCH, {"ids": list(ids)})]
+
+
+def _read(runtime: Runtime, claimed: Sequence[Claimed]) -> tuple[list[Readable], dict[int, Verdict]]:
+    readable, verdicts = [], {}
+    for event in claimed:
+        try:
+            message = translate(runtime, event)
+        except Exception as error:  # noqa: BLE001 - recorded as this event's cause
+            verdicts[event.id] = _verdict_of(error, event, runtime)
+            continue
+        readable.append(Readable(event, message, keys_of(message, event.connection, runtime.settings)))
+    return readable, verdicts
+
+
+def translate(runtime: Runtime, event: Claimed) -> Message:
+    """Open the body and translate it; raises `WaybillError`."""
+    if event.body is None:
+        raise WaybillError("the body was dropped by retention")
+    _, payload = unpack(runtime.vault.open(event.body, event.connection, event.delivery_id))
+    message: Message = runtime.connector(event.connection).translate(event.topic, payload)
+    return message
+
+
+def _decide_together(runtime: Runtime, claimed: Sequence[Claimed], readable: Sequence[Readable], verdicts: dict[int, Verdict]) -> Work:
+    with runtime.sessions.begin() as session:
+        work = Work(session, runtime.settings, runtime.vault, runtime.now())
+        free = work.lock(key for item in readable for key in item.locks)
+        mine = [item for item in readable if free.issuperset(item.locks)]
+        work.load((key for item in mine for key in item.keys), (_payment_of(item) for item in mine if isinstance(item.message, PaymentChange)))
+        found = dict(verdicts)
+        for item in readable:
+            if not free.issuperset(item.locks):
+                found[item.event.id] = Verdict(EventState.DUE, due_at=work.now + timedelta(milliseconds=50), detail="locked by another worker")
+        for item in mine:
+            found[item.event.id] = work.begin(item.event.cause(item.keys))
+            routes.follow(item.message, work)
+        work.flush()
+        _bookkeep(work, claimed, found)
+    verdicts.update(found)
+    _observe(runtime, claimed, found)
+    return work
+
+
+def _decide_one_by_one(runtime: Runtime, claimed: Sequence[Claimed], readable: Sequence[Readable], verdicts: dict[int, Verdict]) -> Work:
+    by_id = {item.event.id: item for item in readable}
+    last: Work | None = None
+    lanes: set[str] = set()
+    for event in claimed:
+        alone = [by_id[event.id]] if event.id in by_id else []
+        known = {event.id: verdicts[event.id]} if event.id in verdicts else {}
+        try:
+            last = _decide_together(runtime, [event], alone, known)
+        except LeaseLost:
+            continue
+        except Exception as error:  # noqa: BLE001 - recorded as this event's cause
+            known = {event.id: _verdict_of(error, event, runtime)}
+            last = _decide_together(runtime, [event], [], known)
+        verdicts.update(known)
+        lanes |= last.lanes
+    if last is None:
+        raise LeaseLost
+    last.lanes |= lanes
+    return last
+
+
+def _payment_of(item: Readable) -> tuple[str, str]:
+    assert isinstance(item.message, PaymentChange)
+    return item.event.connection, item.message.remote_id
+
+
+def _verdict_of(error: Exception, event: Claimed, runtime: Runtime) -> Verdict:
+    """Dead at once when the data is at fault, else due again until the attempts are spent."""
+    work = runtime.settings.work
+    retry = Retry(work.event_attempts, work.retry_base, work.retry_cap)
+    code = error.code if isinstance(error, WaybillError) else "database" if isinstance(error, OperationalError) else f"bug:{type(error).__name__}"
+    detail = str(error) if isinstance(error, WaybillError) else type(error).__name__
+    if code.startswith("bug:"):
+        observing.report(error)
+        log.error("decide.bug", event=event.id, exc_info=error)
+    if (isinstance(error, WaybillError) and error.error_class is not ErrorClass.TRANSIENT) or retry.is_spent(event.attempts):
+        return Verdict(EventState.DEAD, cause=code, detail=detail)
+    wait = timedelta(seconds=retry.wait(event.attempts, runtime.jitter))
+    return Verdict(EventState.DUE, cause=code, detail=detail, due_at=runtime.now() + wait)
+
+
+_BOOKKEEP = text(
+    """
+UPDATE events SET state = v.state, cause = v.cause, detail = v.detail, order_id = v.order_id, parked_until = v.parked_until,
+  due_at = coalesce(v.due_at, events.due_at), decided_at = CASE WHEN v.state IN ('due', 'parked') THEN NULL ELSE :now END,
+  lease_until = NULL, attempts = events.attempts - v.unburned, vanished = CASE WHEN v.state = 'due' THEN events.vanished ELSE 0 END
+FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:states AS text[]), CAST(:causes AS text[]), CAST(:details AS text[]),
+  CAST(:orders AS bigint[]), CAST(:dues AS timestamptz[]), CAST(:parked AS timestamptz[]), CAST(:unburned AS int[]))
+  AS v (id, attempts, state, cause, detail, order_id, due_at, parked_until, unburned)
+WHERE events.id = v.id AND events.state = 'deciding' AND events.attempts = v.attempts
+"""
+)
+
+
+def _bookkeep(work: Work, claimed: Sequence[Claimed], verdicts: Mapping[int, Verdict]) -> None:
+    ended = [(event, verdicts[event.id]) for event in claimed if event.id in verdicts]
+    done = work.session.execute(
+        _BOOKKEEP,
+        {
+            "now": work.now,
+            "ids": [event.id for event, _ in ended],
+            "attempts": [event.attempts for event, _ in ended],
+            "states": [str(verdict.state) for _, verdict in ended],
+            "causes": [verdict.cause for _, verdict in ended],
+            "details": [verdict.detail for _, verdict in ended],
+            "orders": [verdict.order.id if verdict.order else None for _, verdict in ended],
+            "dues": [verdict.due_at for _, verdict in ended],
+            "parked": [verdict.parked_until for _, verdict in ended],
+            "unburned": [int(verdict.state is EventState.DUE and verdict.cause is None) for _, verdict in ended],
+        },
+    )
+    if getattr(done, "rowcount", 0) != len(ended):
+        raise LeaseLost
+
+
+def _observe(runtime: Runtime, claimed: Sequence[Claimed], verdicts: Mapping[int, Verdict]) -> None:
+    now = runtime.now()
+    for event in claimed:
+        verdict = verdicts[event.id]
+        observing.DECIDED.labels(event.connection, verdict.state).inc()
+        if verdict.state is not EventState.DUE:
+            observing.DECIDE_LAG.labels(runtime.lane(event.connection)).observe((now - event.kept_at).total_seconds())
+        if verdict.state is EventState.DEAD:
+            context.correlation_id.set(event.correlation_id)
+            log.error("event.dead", event=event.id, connection=event.connection, topic=event.topic, cause=verdict.cause, detail=verdict.detail)
+
+
+def verdicts_due(verdicts: Mapping[int, Verdict]) -> bool:
+    """Whether some of the batch is due again."""
+    return any(verdict.state is EventState.DUE for verdict in verdicts.values())

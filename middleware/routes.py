@@ -1,0 +1,36 @@
+"""Which message goes to which flow. Nothing else knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange
+from middleware.flows import exports, fulfilment, orders, payments
+from middleware.models import OrderRow
+from middleware.work import OrderChanged, Outcome, Work
+
+MESSAGES: dict[type, Callable[[Any, Work], None]] = {
+    Order: orders.record,
+    PaymentChange: payments.record,
+    FulfilmentChange: fulfilment.record,
+    Ignored: lambda message, work: work.ignore(message.reason),
+    OrderChanged: exports.consider,
+}
+
+OUTCOMES: dict[str, Callable[[Outcome, OrderRow, Work], None]] = {
+    "create_order": exports.settle,
+}
+
+
+def follow(message: Any, work: Work) -> None:
+    """Send a message through its flow, then everything that follows from it."""
+    MESSAGES[type(message)](message, work)
+    follow_up(work)
+
+
+def follow_up(work: Work) -> None:
+    """Send every order that changed through its flow."""
+    while work.follow_ups:
+        change = work.follow_ups.pop(0)
+        MESSAGES[type(change)](change, work)

@@ -1,0 +1,156 @@
+"""What every worker looks after each second: vanished workers, parked events, due polls, and doorbells that were lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text
+
+from middleware import inbox, routes
+from middleware.database import drop_partitions, ensure_partitions
+from middleware.errors import CallError, UnknownOutcome
+from middleware.models import MONTHLY, Call, CallState
+from middleware.observing import log
+from middleware.outbox import locked_order
+from middleware.work import Cause, Outcome, Work
+
+if TYPE_CHECKING:
+    from middleware.runtime import Runtime
+
+DEADLY = 3
+"""How many workers an event may take down before it is left alone."""
+
+_VANISHED_EVENTS = text(
+    """
+UPDATE events SET vanished = vanished + 1, lease_until = NULL, due_at = :now,
+  state = CASE WHEN vanished + 1 >= :deadly THEN 'dead' ELSE 'due' END, cause = CASE WHEN vanished + 1 >= :deadly THEN 'vanished' END,
+  detail = 'its worker vanished while deciding it'
+FROM (SELECT id FROM events WHERE state = 'deciding' AND lease_until < :now ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED) suspect
+WHERE events.id = suspect.id RETURNING events.id, events.state
+"""
+)
+_PARKED_TOO_LONG = text(
+    "UPDATE events SET state = 'dead', decided_at = :now, detail = detail || ', and its deadline has passed'"
+    " WHERE state = 'parked' AND parked_until < :now RETURNING id"
+)
+_JOINED_MEANWHILE = text(
+    "UPDATE events SET state = 'due', due_at = :now, cause = NULL, detail = 'its order appeared' WHERE state = 'parked' AND id IN"
+    " (SELECT p.event_id FROM parked_keys p JOIN order_keys o ON o.key = p.key LIMIT 500) RETURNING id"
+)
+_DUE_EVENTS = text("SELECT DISTINCT lane FROM events WHERE state = 'due' AND due_at <= :now")
+_DUE_CALLS = text("SELECT DISTINCT lane FROM calls WHERE state IN ('pending', 'retry', 'unknown') AND due_at <= :now")
+
+
+def sweep(runtime: Runtime) -> None:
+    """One round; every part is a short statement that any number of workers may run at once."""
+    now = runtime.now()
+    with runtime.engine.begin() as connection:
+        vanished = connection.execute(_VANISHED_EVENTS, {"now": now, "deadly": DEADLY}).all()
+        late = connection.execute(_PARKED_TOO_LONG, {"now": now}).all()
+        connection.execute(_JOINED_MEANWHILE, {"now": now})
+    for event_id, state in vanished:
+        log.error("event.vanished", event=event_id, state=state)
+    for (event_id,) in late:
+        log.error("event.dead", event=event_id, cause="order_unknown")
+    expire_calls(runtime)
+    runtime.refusals.flush(runtime.engine)
+    with runtime.engine.connect() as connection:
+        events = list(connection.execute(_DUE_EVENTS, {"now": now}).scalars())
+        calls = list(connection.execute(_DUE_CALLS, {"now": now}).scalars())
+    for lane in events:
+        runtime.ring("decide", lane)
+    for lane in calls:
+        runtime.ring("make", lane)
+    for name in due_polls(runtime):
+        runtime.ring("poll", runtime.lane(name), name)
+
+
+def expire_calls(runtime: Runtime) -> list[int]:
+    """Turn calls whose lease ran out into *unknown*: they rest, are looked up, and only then made again."""
+    now = runtime.now()
+    with runtime.engine.connect() as connection:
+        expired = connection.execute(
+            select(Call.id, Call.order_id, Call.connection, Call.operation).where(Call.state == CallState.MAKING, Call.lease_until < now).limit(100)
+        ).all()
+    done = []
+    for call_id, order_id, name, operation in expired:
+        settings = runtime.settings.connections.get(name)
+        with runtime.sessions.begin() as session:
+            order = locked_order(session, order_id)
+            row = session.scalars(select(Call).where(Call.id == call_id, Call.state == CallState.MAKING, Call.lease_until < now).with_for_update()).first()
+            if row is None:
+                continue
+            row.state, row.look_up, row.token, row.lease_until = CallState.UNKNOWN, True, None, None
+            row.cause, row.detail = UnknownOutcome.code, "the worker vanished while it was being made"
+            row.due_at = now + timedelta(seconds=settings.settle if settings else 0)
+            work = Work(session, runtime.settings, runtime.vault, now)
+            work.begin(Cause(name, f"call {call_id} {operation}", (), None, call_id, row.correlation_id, row.traceparent))
+            if order is not None and operation in routes.OUTCOMES:
+                routes.OUTCOMES[operation](Outcome(CallState.UNKNOWN, reason=row.detail), order, work)
+                routes.follow_up(work)
+            work.flush()
+        log.warning("call.vanished", call=call_id, connection=name)
+        done.append(call_id)
+    return done
+
+
+# polls
+
+_CLAIM_POLL = text(
+    """
+INSERT INTO runs (connection, kind, due_at, lease_until) VALUES (:connection, 'orders', :now, :lease)
+ON CONFLICT (connection, kind) DO UPDATE SET lease_until = :lease
+WHERE runs.due_at <= :now AND (runs.lease_until IS NULL OR runs.lease_until < :now) RETURNING watermark
+"""
+)
+
+
+def due_polls(runtime: Runtime) -> list[str]:
+    """The connections whose orders should be polled now."""
+    wanted = [name for name, c in runtime.settings.connections.items() if c.poll and hasattr(runtime.connector(name), "changed_orders")]
+    if not wanted:
+        return []
+    with runtime.engine.connect() as connection:
+        resting = connection.execute(
+            text("SELECT connection FROM runs WHERE kind = 'orders' AND (due_at > :now OR lease_until > :now)"), {"now": runtime.now()}
+        ).scalars()
+        off = connection.execute(text("SELECT connection FROM switches")).scalars()
+        return sorted(set(wanted) - set(resting) - set(off))
+
+
+def poll(runtime: Runtime, name: str) -> int:
+    """Fetch what changed since the watermark and keep it as events of ours; the watermark moves only when the run completes.
+    Returns how many were new; 0 when another worker polls."""
+    now, settings = runtime.now(), runtime.settings.connections[name]
+    with runtime.engine.begin() as connection:
+        row = connection.execute(_CLAIM_POLL, {"connection": name, "now": now, "lease": now + timedelta(seconds=600)}).first()
+    if row is None:
+        return 0
+    new, watermark, detail = 0, row[0], ""
+    try:
+        for page in runtime.connector(name).changed_orders(row[0]):
+            new += inbox.keep(runtime, name, page, {})
+            watermark = max(filter(None, [watermark, *(delivery.occurred_at for delivery in page)]), default=watermark)
+    except CallError as error:
+        watermark, detail = row[0], error.reason
+        log.warning("poll.failed", connection=name, cause=error.code, reason=error.reason)
+    with runtime.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail WHERE connection = :name AND kind = 'orders'"),
+            {"watermark": watermark, "due": runtime.now() + timedelta(seconds=settings.poll), "detail": detail, "name": name},
+        )
+    return new
+
+
+def keep_house(runtime: Runtime) -> list[str]:
+    """Make the coming months' partitions and drop what retention no longer keeps; returns what was dropped."""
+    now, keep = runtime.now(), runtime.settings.retention
+    days = dict(zip(MONTHLY, (keep.bodies, keep.transcripts, keep.audit), strict=True))
+    with runtime.engine.begin() as connection:
+        ensure_partitions(connection, now)
+        dropped = [name for table, age in days.items() for name in drop_partitions(connection, table, now - timedelta(days=age))]
+        connection.execute(
+            text("DELETE FROM events WHERE kept_at < :before AND state IN ('decided', 'ignored', 'dead')"), {"before": now - timedelta(days=keep.events)}
+        )
+    return dropped

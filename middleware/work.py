@@ -1,0 +1,288 @@
+"""One decision's unit of work: what flows look up, change and ask for, over one session; written when the batch commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from mappings.canonical import Order
+from middleware.domain import transitions
+from middleware.errors import IllegalTransition
+from middleware.models import Call, CallState, EventState, Link, OrderKey, OrderRow, ParkedKey, PaymentRow, TransitionRow
+from middleware.ports import Receipt
+from middleware.settings import Settings
+from middleware.vault import Vault
+
+_LOCK = text("SELECT k FROM unnest(CAST(:keys AS text[])) k WHERE pg_try_advisory_xact_lock(hashtextextended(k, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something changes now: the event or call at hand, its connection, its join keys and its trace."""
+
+    connection: str
+    label: str
+    keys: tuple[str, ...] = ()
+    event_id: int | None = None
+    call_id: int | None = None
+    correlation_id: str = ""
+    traceparent: str = ""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """How the event at hand ends. `waits` is said to people while it is parked."""
+
+    state: EventState = EventState.DECIDED
+    order: OrderRow | None = None
+    cause: str | None = None
+    detail: str | None = None
+    due_at: datetime | None = None
+    parked_until: datetime | None = None
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A call that should be made: `key` makes it once, `subject` serialises it on its connection; with `replaces` it
+    supersedes pending calls of its operation and subject. `after` are ids of calls that must be done first."""
+
+    connection: str
+    operation: str
+    subject: str
+    key: str
+    payload: Mapping[str, Any]
+    lane: str = "orders"
+    replaces: bool = False
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """An order's states changed in this work: is there something to do about it?"""
+
+    order: OrderRow
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt of a call ended: its new state, the receipt when it is done, else why (no secret, no personal data) and
+    the field at fault."""
+
+    state: CallState
+    receipt: Receipt | None = None
+    code: str = ""
+    reason: str = ""
+    field: str = ""
+    retry_after: float | None = None
+    burns_attempt: bool = True
+
+
+@dataclass(slots=True)
+class Work:
+    """The session of one batch, with the rows that its messages need already loaded."""
+
+    session: Session
+    settings: Settings
+    vault: Vault
+    now: datetime
+    cause: Cause = field(default_factory=lambda: Cause("", ""))
+    verdict: Verdict = field(default_factory=Verdict)
+    follow_ups: list[OrderChanged] = field(default_factory=list)
+    lanes: set[str] = field(default_factory=set)
+    released: bool = False
+    _orders: dict[str, OrderRow] = field(default_factory=dict)
+    _payments: dict[tuple[str, str], PaymentRow] = field(default_factory=dict)
+    _parked: dict[int, tuple[Verdict, frozenset[str]]] = field(default_factory=dict)
+    _asks: list[dict[str, Any]] = field(default_factory=list)
+
+    def lock(self, keys: Iterable[str]) -> set[str]:
+        """Try to lock the keys until the end of the transaction, in sorted order; returns those that were free."""
+        return set(self.session.scalars(_LOCK, {"keys": sorted(set(keys))}))
+
+    def load(self, keys: Iterable[str], payments: Iterable[tuple[str, str]]) -> None:
+        """Fetch the orders known by the join keys and the payments by (connection, remote id), a query each."""
+        found = self.session.execute(select(OrderKey.key, OrderRow).join(OrderRow, OrderRow.id == OrderKey.order_id).where(OrderKey.key.in_(set(keys))))
+        self._orders.update({key: order for key, order in found})
+        wanted = set(payments)
+        if wanted:
+            rows = self.session.scalars(select(PaymentRow).where(tuple_(PaymentRow.connection, PaymentRow.remote_id).in_(wanted)))
+            self._payments.update({(row.connection, row.remote_id): row for row in rows})
+
+    def begin(self, cause: Cause) -> Verdict:
+        """Start with the next event or call; returns its verdict, which the flow may change."""
+        self.cause, self.verdict = cause, Verdict()
+        return self.verdict
+
+    # looking up
+
+    def order(self, keys: Iterable[str] | None = None) -> OrderRow | None:
+        """The order known under any of the keys (default: the cause's own)."""
+        return next((self._orders[key] for key in (self.cause.keys if keys is None else keys) if key in self._orders), None)
+
+    def payment(self, connection: str, remote_id: str) -> PaymentRow | None:
+        """The payment with the provider's id."""
+        return self._payments.get((connection, remote_id))
+
+    def snapshot(self, order: OrderRow) -> Order:
+        """The order as the shop last said it."""
+        return msgspec.json.decode(self.vault.open(order.snapshot, order.shop, order.order_id), type=Order)
+
+    # changing
+
+    def add_order(self, order: OrderRow) -> None:
+        """Record a new order and audit its first state."""
+        self.session.add(order)
+        self.audit(order, "order", "", order.state)
+
+    def name_order(self, order: OrderRow, keys: Iterable[str]) -> None:
+        """Make the order known under the join keys, and wake every parked event that waits for one of them."""
+        new = [key for key in keys if key not in self._orders]
+        if not new:
+            return
+        self.session.flush()
+        self.session.execute(insert(OrderKey).values([{"key": key, "order_id": order.id} for key in new]).on_conflict_do_nothing())
+        self._orders.update(dict.fromkeys(new, order))
+        self._release(new)
+
+    def add_payment(self, payment: PaymentRow) -> None:
+        """Record a new payment of an order and audit its first state."""
+        self.session.add(payment)
+        self._payments[payment.connection, payment.remote_id] = payment
+        self.audit(payment.order, f"payment {payment.remote_id}", "", payment.state)
+
+    def move(self, order: OrderRow, what: str, becomes: str, detail: str = "") -> bool:
+        """Change one of an order's states through its transition table; the same state is no change. An illegal change is
+        refused, recorded, and answered with False."""
+        was = getattr(order, what)
+        if was == becomes or not self._allowed(order, what, what, was, becomes):
+            return False
+        setattr(order, what, str(becomes))
+        if what == "export_state":
+            order.since = self.now
+        self.audit(order, what, was, becomes, detail)
+        self.follow(order)
+        return True
+
+    def move_payment(self, payment: PaymentRow, becomes: str) -> bool:
+        """Change a payment's state through its transition table, like `move`."""
+        was, thing = payment.state, f"payment {payment.remote_id}"
+        if was == becomes or not self._allowed(payment.order, "payment", thing, was, becomes):
+            return False
+        payment.state = str(becomes)
+        self.audit(payment.order, thing, was, becomes)
+        return True
+
+    def audit(self, order: OrderRow | None, thing: str, was: str, becomes: str, detail: str = "", *, refused: bool = False) -> None:
+        """Add a row to the audit trail."""
+        row = TransitionRow(
+            at=self.now, order_id=order.id if order else None, thing=thing, was=str(was), becomes=str(becomes),
+            cause=self.cause.label, refused=refused, detail=detail, correlation_id=self.cause.correlation_id,
+        )  # fmt: skip
+        if order is not None and order.id is None:
+            self.session.flush()
+            row.order_id = order.id
+        self.session.add(row)
+
+    def link(self, connection: str, kind: str, our_id: str, remote_id: str, number: str) -> None:
+        """Join our id and theirs; the same link twice is one."""
+        row = {"connection": connection, "kind": kind, "our_id": our_id, "remote_id": remote_id, "number": number, "linked_at": self.now}
+        self.session.execute(insert(Link).values(row).on_conflict_do_nothing())
+
+    # asking
+
+    def ask(self, ask: Ask, order: OrderRow) -> None:
+        """Ask for a call; the same key twice is one call."""
+        if ask.replaces:
+            self.withdraw(ask.connection, ask.operation, ask.subject)
+        row = {
+            "key": ask.key, "connection": ask.connection, "operation": ask.operation, "subject": ask.subject, "lane": ask.lane,
+            "state": CallState.PENDING, "order_id": order.id, "event_id": self.cause.event_id, "after": list(ask.after),
+            "payload": self.vault.seal(msgspec.json.encode(ask.payload), ask.key), "asked_at": self.now, "due_at": self.now,
+            "correlation_id": self.cause.correlation_id, "traceparent": self.cause.traceparent,
+        }  # fmt: skip
+        self._asks.append(row)
+        self.lanes.add(ask.lane)
+
+    def tell_shop(self, order: OrderRow) -> None:
+        """Ask for the call that writes the ERP's number and status on the shop's order; it replaces one that nothing began."""
+        because = f"event{self.cause.event_id}" if self.cause.call_id is None else f"call{self.cause.call_id}"
+        payload = {"order_id": order.order_id, "erp_number": order.erp_number, "status": order.fulfilment_state}
+        key = f"status:{order.shop}:{order.order_id}:{because}"
+        self.ask(Ask(order.shop, "write_order_status", f"order/{order.order_id}", key, payload, replaces=True), order)
+
+    def withdraw(self, connection: str, operation: str, subject: str) -> int:
+        """Supersede pending calls that nothing has begun yet; returns how many."""
+        before = len(self._asks)
+        self._asks = [row for row in self._asks if (row["connection"], row["operation"], row["subject"]) != (connection, operation, subject)]
+        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING)
+        done = self.session.execute(update(Call).where(*mine).values(state=CallState.SUPERSEDED, ended_at=self.now))
+        return before - len(self._asks) + int(getattr(done, "rowcount", 0))
+
+    # ending
+
+    def park(self, why: str) -> None:
+        """The event waits for an order that is not known yet, under every join key it has, with a deadline."""
+        self.verdict.state, self.verdict.cause, self.verdict.detail = EventState.PARKED, "order_unknown", why
+        self.verdict.parked_until = self.now + timedelta(seconds=self.settings.work.park_for)
+        self.verdict.keys = self.cause.keys
+        if self.cause.event_id is not None:
+            self._parked[self.cause.event_id] = (self.verdict, frozenset(self.cause.keys))
+
+    def ignore(self, why: str) -> None:
+        """The event is kept and means nothing to us."""
+        self.verdict.state, self.verdict.detail = EventState.IGNORED, why
+
+    def flush(self) -> None:
+        """Write everything that is still in memory."""
+        self.session.flush()
+        parked = [{"key": key, "event_id": event} for event, (verdict, keys) in self._parked.items() for key in keys if verdict.state is EventState.PARKED]
+        if parked:
+            self.session.execute(insert(ParkedKey).values(parked).on_conflict_do_nothing())
+        if self._asks:
+            self.session.execute(insert(Call).values(self._asks).on_conflict_do_nothing(index_elements=["key"]))
+            self._asks.clear()
+
+    def _allowed(self, order: OrderRow, table: str, thing: str, was: str, becomes: str) -> bool:
+        try:
+            transitions.check(table, was, becomes)
+        except IllegalTransition as refusal:
+            self.audit(order, thing, was, becomes, str(refusal), refused=True)
+            return False
+        return True
+
+    def follow(self, order: OrderRow) -> None:
+        """Let the routes see once more, after this flow, that the order changed."""
+        if all(follow.order is not order for follow in self.follow_ups):
+            self.follow_ups.append(OrderChanged(order))
+
+    def _release(self, keys: Sequence[str]) -> None:
+        for verdict, waiting in self._parked.values():
+            if verdict.state is EventState.PARKED and waiting & set(keys):
+                verdict.state, verdict.cause, verdict.due_at = EventState.DUE, None, self.now
+                self.released = True
+        if release_parked(self.session, keys, self.now):
+            self.released = True
+
+
+def release_parked(session: Session, keys: Sequence[str], now: datetime) -> int:
+    """Make events due again that wait for one of the keys, also those whose deadline passed; returns how many."""
+    waiting = session.scalars(select(ParkedKey.event_id).where(ParkedKey.key.in_(keys))).all()
+    if not waiting:
+        return 0
+    done = session.execute(
+        text(
+            "UPDATE events SET state = 'due', due_at = :now, attempts = 0, detail = 'its order appeared' WHERE id = ANY(:ids)"
+            " AND (state = 'parked' OR (state = 'dead' AND cause = 'order_unknown'))"
+        ),
+        {"now": now, "ids": list(waiting)},
+    )
+    session.execute(text("DELETE FROM parked_keys WHERE event_id = ANY(:ids)"), {"ids": list(waiting)})
+    return int(getattr(done, "rowcount", 0))

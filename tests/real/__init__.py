@@ -1,0 +1,1 @@
+"""Journeys against programs that other people wrote; `make test-real`."""

@@ -1,0 +1,30 @@
+"""Fixtures for the programs that other people wrote; each is skipped with its reason where the machine cannot run it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from middleware.simulators.proxy import FaultProxy
+
+from . import tryton_server
+
+
+@pytest.fixture(scope="session")
+def tryton() -> Iterator[tryton_server.Tryton]:
+    """A running, seeded Tryton. Its state is shared by the tests of a session: use order numbers of your own, or `reset()`."""
+    try:
+        started = tryton_server.running()
+        server = started.__enter__()
+    except tryton_server.Unavailable as reason:
+        pytest.skip(f"no real Tryton: {reason}")
+    try:
+        yield server
+    finally:
+        started.__exit__(None, None, None)
+
+
+@pytest.fixture
+def tryton_proxy(tryton: tryton_server.Tryton) -> Iterator[FaultProxy]:
+    """A fault proxy in front of it; `tryton.proxied(tryton_proxy)` is the address to call."""
+    with tryton.proxy() as proxy:
+        yield proxy
