@@ -84,7 +84,7 @@ class Cluster:
         children = psutil.Process(self.process.pid).children()
         self.process.kill()
         self.process.wait()
-        psutil.wait_procs(children, timeout=5)
+        processes.wait_gone(children, patience=5)
 
     def start(self, patience: float = 30.0) -> None:
         """Start (again) and wait until it answers: after a kill it first recovers from its log."""

@@ -56,8 +56,7 @@ def stop(process: subprocess.Popen[bytes], *, with_signal: int = signal.SIGTERM,
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    _, left = psutil.wait_procs(tree, timeout=2)
-    for one in left:
+    for one in wait_gone(tree, patience=2):
         _kill(one)
 
 
@@ -67,7 +66,7 @@ def kill_tree(process: subprocess.Popen[bytes]) -> int:
     for one in tree:
         _kill(one)
     process.wait()
-    psutil.wait_procs(tree, timeout=5)
+    wait_gone(tree, patience=5)
     return len(tree)
 
 
@@ -78,6 +77,14 @@ def kill_a_child(process: subprocess.Popen[bytes]) -> bool:
         return False
     _kill(max(children, key=_worked))
     return True
+
+
+def wait_gone(these: Iterable[psutil.Process], *, patience: float) -> list[psutil.Process]:
+    """Those that still run after `patience` seconds. An orphan that nobody reaps (a zombie) is gone for us: psutil would wait for it."""
+    left, until = list(these), time.monotonic() + patience
+    while (left := [one for one in left if _runs(one)]) and time.monotonic() < until:
+        time.sleep(0.01)
+    return left
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -129,6 +136,13 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _worked(process: psutil.Process) -> float:

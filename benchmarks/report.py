@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -59,9 +60,17 @@ def worker_table(found: Sequence[Worked]) -> Table:
     table.add_column("worker")
     for name in ("events", "events/s", "worker µs", "PostgreSQL µs", "broker µs", "others' CPU"):
         table.add_column(name, justify="right")
-    for one in found:
-        cells = (_number(one.total), _number(one.rate), _number(one.worker_us), _number(one.postgres_us), _number(one.broker_us))
-        table.add_row(one.name, *cells, f"{one.others:.0%}")
+    for name, runs in _by_name(found).items():
+        postgres = [one.postgres_us for one in runs if one.postgres_us is not None]
+        table.add_row(
+            name,
+            _number(runs[0].total),
+            _number(median(one.rate for one in runs)),
+            _number(median(one.worker_us for one in runs)),
+            _number(median(postgres) if postgres else None),
+            _number(median(one.broker_us for one in runs)),
+            f"{max(one.others for one in runs):.0%}",
+        )
     return table
 
 
@@ -83,7 +92,7 @@ def verdicts(
 ) -> dict[str, dict[str, Any]]:
     """Each target of the `parts` that were asked for: what was measured (None: nothing), and whether it is met (None: not known)."""
     said: dict[str, dict[str, Any]] = {}
-    by_name = {one.name: one for one in workers}
+    by_name = _by_name(workers)
     if "ingest" in parts:
         said |= _ingest_verdicts(ingest or Ingest())
     if "worker" in parts:
@@ -111,8 +120,15 @@ def _ingest_verdicts(found: Ingest) -> dict[str, dict[str, Any]]:
     return said
 
 
-def _quotient(by_name: Mapping[str, Worked], ours: str, theirs: str, value: Callable[[Worked], float]) -> float | None:
-    return value(by_name[ours]) / value(by_name[theirs]) if ours in by_name and theirs in by_name else None
+def _by_name(found: Sequence[Worked]) -> dict[str, list[Worked]]:
+    return {name: [one for one in found if one.name == name] for name in dict.fromkeys(one.name for one in found)}
+
+
+def _quotient(by_name: Mapping[str, list[Worked]], ours: str, theirs: str, value: Callable[[Worked], float]) -> float | None:
+    """The median over the rounds of the quotient taken within each."""
+    pairs = zip(by_name.get(ours, ()), by_name.get(theirs, ()), strict=False)
+    quotients = [value(one) / value(other) for one, other in pairs]
+    return median(quotients) if quotients else None
 
 
 def _verdict(measured: float | None, target: str, met: bool) -> dict[str, Any]:

@@ -69,13 +69,15 @@ class Bench:
         )
 
     def worker(self, found: Found) -> None:
-        self._peer("celery_empty", workers.celery_empty, found)
-        self._peer("celery_update", workers.celery_update, found)
-        self._ours("bookkeeping", found)
+        for _ in range(self.asked.rounds):
+            self._peer("celery_empty", workers.celery_empty, found)
+            self._peer("celery_update", workers.celery_update, found)
+            self._ours("bookkeeping", found)
 
     def decide(self, found: Found) -> None:
-        self._peer("celery_decide", workers.celery_decide, found)
-        self._ours("decide", found)
+        for _ in range(self.asked.rounds):
+            self._peer("celery_decide", workers.celery_decide, found)
+            self._ours("decide", found)
 
     def crash(self, found: Found) -> None:
         seconds = max(KILL_EVERY * 2, self.asked.crash_seconds)
@@ -168,7 +170,7 @@ def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Name
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--seconds", type=int, default=8, help="of load per ingest run")
-    parser.add_argument("--rounds", type=int, default=3, help="of the ingest; subjects take turns in each")
+    parser.add_argument("--rounds", type=int, default=3, help="of ingest, worker and decide; subjects take turns in each")
     parser.add_argument("--events", type=int, default=workers.TOTAL, help="per worker measurement of the peers")
     parser.add_argument("--crash-seconds", type=float, default=30.0, help="of load with kills, per subject")
     parser.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)}")

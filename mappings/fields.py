@@ -71,10 +71,10 @@ class Price(fields.Field[Money]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Money:
         if not isinstance(value, Mapping):
             raise ValidationError("expected number and currency_code")
-        number = Exact().deserialize(value.get("number"))
+        number = Exact(required=True).deserialize(value.get("number"))
         currency = fields.String(validate=_is_currency).deserialize(value.get("currency_code"))
         try:
-            return Money.of(number, str(currency))
+            return Money.of(str(number), str(currency))
         except ValueError:
             raise ValidationError("finer than the currency's minor unit") from None
 

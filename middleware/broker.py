@@ -10,7 +10,7 @@ from celery import Celery
 from middleware.observing import log
 from middleware.settings import LANES, Settings
 
-MEMORY = "memory://"
+MEMORY = "memory://localhost/"
 
 
 def celery_app(settings: Settings) -> Celery:

@@ -245,7 +245,7 @@ def _verdict_of(error: Exception, event: Claimed, runtime: Runtime) -> Verdict:
     detail = str(error) if isinstance(error, WaybillError) else type(error).__name__
     if code.startswith("bug:"):
         observing.report(error)
-        log.error("decide.bug", event=event.id, exc_info=error)
+        log.error("decide.bug", event_id=event.id, exc_info=error)
     if (isinstance(error, WaybillError) and error.error_class is not ErrorClass.TRANSIENT) or retry.is_spent(event.attempts):
         return Verdict(EventState.DEAD, cause=code, detail=detail)
     wait = timedelta(seconds=retry.wait(event.attempts, runtime.jitter))
@@ -295,7 +295,7 @@ def _observe(runtime: Runtime, claimed: Sequence[Claimed], verdicts: Mapping[int
             observing.DECIDE_LAG.labels(runtime.lane(event.connection)).observe((now - event.kept_at).total_seconds())
         if verdict.state is EventState.DEAD:
             context.correlation_id.set(event.correlation_id)
-            log.error("event.dead", event=event.id, connection=event.connection, topic=event.topic, cause=verdict.cause, detail=verdict.detail)
+            log.error("event.dead", event_id=event.id, connection=event.connection, topic=event.topic, cause=verdict.cause, detail=verdict.detail)
 
 
 def verdicts_due(verdicts: Mapping[int, Verdict]) -> bool:

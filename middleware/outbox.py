@@ -145,7 +145,7 @@ def _perform(runtime: Runtime, call: Taken) -> Outcome:
         return _outcome_of(error, call, runtime)
     except Exception as error:  # noqa: BLE001 - the outermost recorder: nobody knows how far it came
         observing.report(error)
-        log.error("call.bug", call=call.id, exc_info=error)
+        log.error("call.bug", call_id=call.id, exc_info=error)
         return _outcome_of(UnknownOutcome(f"bug: {type(error).__name__}"), call, runtime)
 
 
@@ -207,7 +207,7 @@ def record(runtime: Runtime, call: Taken, outcome: Outcome, exchanges: Sequence[
         done = session.execute(text(_END), _ending(call, outcome, now))
         _transcribe(session, call, exchanges, now)
         if getattr(done, "rowcount", 0) != 1:
-            log.warning("call.late", call=call.id, connection=call.connection, state=outcome.state)
+            log.warning("call.late", call_id=call.id, connection=call.connection, state=outcome.state)
             return False
         if outcome.code == Unauthorized.code:
             _switch_off(session, call.connection, outcome.reason, now)
@@ -218,7 +218,7 @@ def record(runtime: Runtime, call: Taken, outcome: Outcome, exchanges: Sequence[
             routes.follow_up(work)
         work.flush()
     if outcome.state in _FAILED:
-        log.error("call.failed", call=call.id, connection=call.connection, operation=call.operation, cause=outcome.code, reason=outcome.reason)
+        log.error("call.failed", call_id=call.id, connection=call.connection, operation=call.operation, cause=outcome.code, reason=outcome.reason)
     runtime.ring_after(work)
     return True
 

@@ -10,7 +10,7 @@ from celery import Celery, signals
 from cheroot.wsgi import Server
 
 from middleware import observing, runtime, settings
-from middleware.app import create_app
+from middleware.app import Wsgi, create_app
 from middleware.errors import SettingsError
 from middleware.observing import log
 from middleware.runtime import Runtime
@@ -67,6 +67,15 @@ def worker_application() -> Celery:
     signals.worker_shutdown.connect(stop, weak=False)
     signals.worker_process_init.connect(renew, weak=False)
     return mine.celery
+
+
+def web_application() -> Wsgi:
+    """The WSGI application of one web process, from the environment's configuration."""
+    loaded = settings.load()
+    observing.configure(loaded)
+    mine = Runtime(loaded)
+    runtime.install(mine)
+    return create_app(mine).wsgi_app
 
 
 class Embedded:

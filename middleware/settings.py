@@ -11,7 +11,7 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -347,6 +347,19 @@ def private_temporary_folder(folder: Path) -> None:
     tempfile.tempdir = None
 
 
+def share_metrics(folder: Path) -> None:
+    """Let the processes that are started from here count into `folder`, so that any of them can answer for all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def metrics_are_shared() -> bool:
+    """Whether several processes count into one folder."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
 def _required(spec: Field[Any]) -> bool:
     return spec.default is MISSING and spec.default_factory is MISSING
 
@@ -409,3 +422,8 @@ _CONVERT: dict[str, Any] = {
     "Secret | None": lambda reader, raw, at: reader.secret(raw, at),
     "collections.abc.Mapping[str, Secret]": _secret_table,
 }
+
+
+def with_database(settings: Settings, url: str) -> Settings:
+    """The same settings on another database."""
+    return replace(settings, database=replace(settings.database, url=url))

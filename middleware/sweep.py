@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from sqlalchemy import select, text
 
 from middleware import inbox, routes
 from middleware.database import drop_partitions, ensure_partitions
-from middleware.errors import CallError, UnknownOutcome
+from middleware.errors import Busy, CallError, UnknownOutcome
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
 from middleware.outbox import locked_order
@@ -50,9 +51,9 @@ def sweep(runtime: Runtime) -> None:
         late = connection.execute(_PARKED_TOO_LONG, {"now": now}).all()
         connection.execute(_JOINED_MEANWHILE, {"now": now})
     for event_id, state in vanished:
-        log.error("event.vanished", event=event_id, state=state)
+        log.error("event.vanished", event_id=event_id, state=state)
     for (event_id,) in late:
-        log.error("event.dead", event=event_id, cause="order_unknown")
+        log.error("event.dead", event_id=event_id, cause="order_unknown")
     expire_calls(runtime)
     runtime.refusals.flush(runtime.engine)
     with runtime.engine.connect() as connection:
@@ -90,19 +91,27 @@ def expire_calls(runtime: Runtime) -> list[int]:
                 routes.OUTCOMES[operation](Outcome(CallState.UNKNOWN, reason=row.detail), order, work)
                 routes.follow_up(work)
             work.flush()
-        log.warning("call.vanished", call=call_id, connection=name)
+        log.warning("call.vanished", call_id=call_id, connection=name)
         done.append(call_id)
     return done
 
 
 # polls
 
+POLL_LEASE = 600
+"""Seconds after which a poll whose worker vanished may begin again."""
+
 _CLAIM_POLL = text(
     """
 INSERT INTO runs (connection, kind, due_at, lease_until) VALUES (:connection, 'orders', :now, :lease)
 ON CONFLICT (connection, kind) DO UPDATE SET lease_until = :lease
-WHERE runs.due_at <= :now AND (runs.lease_until IS NULL OR runs.lease_until < :now) RETURNING watermark
+WHERE (runs.due_at <= :now OR :at_once) AND (runs.lease_until IS NULL OR runs.lease_until < :now) RETURNING watermark
 """
+)
+
+
+_END_POLL = text(
+    "UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail WHERE connection = :name AND kind = 'orders'"
 )
 
 
@@ -119,28 +128,36 @@ def due_polls(runtime: Runtime) -> list[str]:
         return sorted(set(wanted) - set(resting) - set(off))
 
 
-def poll(runtime: Runtime, name: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll brought: how many new events, and why it stopped early ("" when it completed)."""
+
+    new: int
+    failure: str
+
+
+def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None:
     """Fetch what changed since the watermark and keep it as events of ours; the watermark moves only when the run completes.
-    Returns how many were new; 0 when another worker polls."""
+    None when it is not due (unless `at_once`) or another worker polls."""
     now, settings = runtime.now(), runtime.settings.connections[name]
+    values = {"connection": name, "now": now, "lease": now + timedelta(seconds=POLL_LEASE), "at_once": at_once}
     with runtime.engine.begin() as connection:
-        row = connection.execute(_CLAIM_POLL, {"connection": name, "now": now, "lease": now + timedelta(seconds=600)}).first()
+        row = connection.execute(_CLAIM_POLL, values).first()
     if row is None:
-        return 0
-    new, watermark, detail = 0, row[0], ""
+        return None
+    new, watermark, failure = 0, row[0], ""
     try:
         for page in runtime.connector(name).changed_orders(row[0]):
             new += inbox.keep(runtime, name, page, {})
             watermark = max(filter(None, [watermark, *(delivery.occurred_at for delivery in page)]), default=watermark)
-    except CallError as error:
-        watermark, detail = row[0], error.reason
-        log.warning("poll.failed", connection=name, cause=error.code, reason=error.reason)
+    except (CallError, Busy) as error:
+        watermark, failure = row[0], f"{error.code}: {error}"
+        log.warning("poll.failed", connection=name, cause=error.code, reason=str(error))
     with runtime.engine.begin() as connection:
         connection.execute(
-            text("UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail WHERE connection = :name AND kind = 'orders'"),
-            {"watermark": watermark, "due": runtime.now() + timedelta(seconds=settings.poll), "detail": detail, "name": name},
+            _END_POLL, {"watermark": watermark, "due": runtime.now() + timedelta(seconds=settings.poll), "detail": failure, "name": name}
         )
-    return new
+    return Polled(new, failure)
 
 
 def keep_house(runtime: Runtime) -> list[str]:

@@ -90,7 +90,8 @@ def drain(runtime: Runtime, rounds: int = 50) -> None:
     for _ in range(rounds):
         sweep.sweep(runtime)
         work = [inbox.decide(runtime, lane) + outbox.make(runtime, lane) for lane in LANES]
-        work += [sweep.poll(runtime, name) for name in sweep.due_polls(runtime)]
+        polled = [sweep.poll(runtime, name) for name in sweep.due_polls(runtime)]
+        work += [found.new for found in polled if found]
         if not any(work):
             return
     raise AssertionError(f"still busy after {rounds} rounds")

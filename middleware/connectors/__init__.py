@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import limits
+
 from middleware.ports import ROLES
+from middleware.settings import Connection
 
 
 def systems() -> list[str]:
@@ -28,3 +32,39 @@ def connector_class(system: str) -> Any:
 def roles_of(connector: Any) -> list[str]:
     """The role methods that a connector (class or object) has, in the order of `ports.ROLES`."""
     return [name for name in ROLES if callable(getattr(connector, name, None))]
+
+
+def mistakes(connections: Mapping[str, Connection]) -> list[str]:
+    """What is wrong with configured connections: unknown systems, options and credentials, one line each."""
+    found = []
+    for connection in connections.values():
+        where = f"connections.{connection.name}"
+        if connection.system not in systems():
+            found.append(f"{where}.system: no system is called {connection.system!r}; expected one of: {', '.join(systems())}")
+            continue
+        found.extend(f"{where}.{line}" for line in _mistakes_of(connection, connector_class(connection.system)))
+    return found
+
+
+def _mistakes_of(connection: Connection, cls: Any) -> Iterator[str]:
+    for name, value in connection.options.items():
+        if name not in cls.OPTIONS:
+            yield f"options.{name}: unknown; known: {', '.join(cls.OPTIONS) or 'none'}"
+        elif not isinstance(value, cls.OPTIONS[name][0]):
+            yield f"options.{name}: expected {cls.OPTIONS[name][0].__name__}, found {type(value).__name__}"
+    for name in connection.credentials:
+        if name not in cls.CREDENTIALS:
+            yield f"credentials.{name}: unknown; known: {', '.join(cls.CREDENTIALS) or 'none'}"
+    if hasattr(cls, "read") and not connection.secrets:
+        yield "secrets: missing; without one every delivery is refused"
+    if hasattr(cls, "create_order"):
+        yield from (f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({text})" for name, text in cls.CREDENTIALS.items() if name not in connection.credentials)
+        if not connection.base_url.startswith(("http://", "https://")):
+            yield "base_url: missing; expected the system's http(s) address"
+    if connection.rate:
+        try:
+            limits.parse(connection.rate)
+        except ValueError:
+            yield f"rate: expected something like 10/second, found {connection.rate!r}"
+    if not 0 < connection.timeout <= connection.deadline:
+        yield f"timeout: expected more than 0 and at most the deadline of {connection.deadline:g} s, found {connection.timeout:g}"

@@ -20,5 +20,5 @@ class Retry:
 
     def wait(self, attempt: int, jitter: Callable[[], float], at_least: float | None = None) -> float:
         """Seconds before the attempt after `attempt`; `jitter` gives 0…1, `at_least` is the system's own Retry-After."""
-        ceiling = min(self.cap, self.base * 2 ** (min(attempt, 30) - 1))
-        return max(at_least or 0.0, ceiling * jitter())
+        ceiling = min(self.cap, self.base * 2.0 ** (min(attempt, 30) - 1))
+        return max(at_least or 0.0, float(ceiling * jitter()))

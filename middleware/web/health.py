@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from middleware.broker import MEMORY
 from middleware.database import revisions
 from middleware.runtime import Runtime
+from middleware.settings import metrics_are_shared
 
 _BACKLOG = text(
     "SELECT 'events', lane, count(*), extract(epoch FROM :now - min(kept_at)) FROM events WHERE state IN ('due', 'deciding') GROUP BY lane"
@@ -81,10 +81,10 @@ def _broker(runtime: Runtime) -> dict[str, Any]:
 
 
 def _process_metrics() -> CollectorRegistry:
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if not metrics_are_shared():
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
 
 

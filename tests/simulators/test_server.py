@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
 from middleware.simulators._server import Simulator, reply
-from middleware.simulators.faults import Fault, FaultKind
+from middleware.simulators.faults import Fault, FaultKind, Faults
 
 
 class Counter(Simulator):
@@ -26,6 +25,20 @@ class Counter(Simulator):
             self.effects += 1
             self.happened.set()
         return reply({"effects": self.effects})
+
+
+class WatchedFaults(Faults):
+    """Tells when a fault struck."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.struck = threading.Event()
+
+    def strike(self, method: str, path: str) -> Fault | None:
+        fault = super().strike(method, path)
+        if fault:
+            self.struck.set()
+        return fault
 
 
 @pytest.fixture
@@ -102,12 +115,12 @@ def test_a_request_delayed_beyond_the_clients_patience_still_has_its_effect(coun
 
 
 def test_stopping_ends_requests_that_wait_in_a_fault_without_effect(counter):
+    counter.faults = WatchedFaults()
     counter.faults.add(Fault(FaultKind.LATENCY, seconds=60))
     outcome: list[int | str] = []
     client = threading.Thread(target=lambda: outcome.append(_outcome(counter.url)))
     client.start()
-    while not counter.faults.injected:
-        time.sleep(0.001)
+    assert counter.faults.struck.wait(5)
     counter.stop()
     client.join()
     assert (outcome, counter.effects) == (["hung up"], 0)

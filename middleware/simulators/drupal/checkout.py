@@ -103,28 +103,33 @@ def check_out(site: Site, basket: Basket, *, store: str) -> Entity:
     return site.entities.get(order.uuid)
 
 
+def sold(site: Site, sku: str) -> Entity | None:
+    """The variation with this sku."""
+    return next((one for one in site.entities.of(VARIATION) if one.values["sku"] == sku), None)
+
+
 def address(given: Mapping[str, str]) -> dict[str, str | None]:
     """A whole address as Drupal keeps it: what was not given is null."""
     return {name: given.get(name) for name in _ADDRESS_FIELDS}
 
 
 def _item(site: Site, order: Entity, line: Line, currency: str) -> str:
-    variation = next((one for one in site.entities.of(VARIATION) if one.values["sku"] == line.sku), None)
-    if variation is None and line.unit_price is None:
+    variation = sold(site, line.sku)
+    if variation is None:
         raise LookupError(f"the simulated shop sells no {line.sku!r}")
-    unit = Decimal(line.unit_price or (variation.values["price"]["number"] if variation else "0"))
+    unit = Decimal(line.unit_price or variation.values["price"]["number"])
     step = Decimal(1).scaleb(-ISO_EXPONENTS.get(currency, 2))
     total = (unit * Decimal(line.quantity)).quantize(step, ROUND_HALF_UP)
     item = site.draft(
         "commerce_order_item--default",
         {
-            "title": line.title or (variation.values["title"] if variation else line.sku),
+            "title": line.title or variation.values["title"],
             "quantity": f"{Decimal(line.quantity):.2f}",
             "unit_price": price(unit, currency),
             "total_price": price(total, currency),
             "adjustments": [_adjustment(charge, currency) for charge in line.adjustments],
         },
-        {"order_id": order.uuid, "purchased_entity": variation.uuid if variation else None},
+        {"order_id": order.uuid, "purchased_entity": variation.uuid},
     )
     site.save(item)
     return item.uuid

@@ -193,7 +193,7 @@ class JsonApi:
         return response
 
     def _page_not_found(self) -> Response:
-        page = f"<!DOCTYPE html>\n<html lang=\"en\"><head><title>Page not found | {self._site_name}</title></head><body></body></html>\n"
+        page = f'<!DOCTYPE html>\n<html lang="en"><head><title>Page not found | {self._site_name}</title></head><body></body></html>\n'
         return Response(page, 404, content_type="text/html; charset=UTF-8", headers={"Content-Language": self._site.languages[0]})
 
 

@@ -79,7 +79,8 @@ def conditions(params: Params) -> list[Condition]:
             raise Problem(400, "Filter groups are not simulated.")
         spec = body.get("condition", {"path": name, **body})
         value = spec.get("value")
-        found.append(Condition(spec.get("path", name), spec.get("operator", "="), list(value.values()) if isinstance(value, dict) else value))
+        values = list(value.values()) if isinstance(value, dict) else value
+        found.append(Condition(spec.get("path", name), spec.get("operator", "="), values))
     return found
 
 

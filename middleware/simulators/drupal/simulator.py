@@ -16,7 +16,7 @@ from middleware.simulators._server import Simulator
 from middleware.simulators.deliveries import Deliverer, Mischief
 from middleware.simulators.drupal import orders, seed
 from middleware.simulators.drupal.access import Authentication, User
-from middleware.simulators.drupal.checkout import ADA, Basket, Charge, Line, Paid, check_out
+from middleware.simulators.drupal.checkout import ADA, Basket, Charge, Line, Paid, check_out, sold
 from middleware.simulators.drupal.entities import Entity
 from middleware.simulators.drupal.jsonapi import JsonApi
 from middleware.simulators.drupal.outbox import order_event
@@ -115,7 +115,8 @@ class DrupalSimulator(Simulator):
         placed: bool = True,
         order_uuid: str | None = None,
     ) -> ShopOrder:
-        """A customer checks out; `placed=False` leaves a draft. An order UUID may be chosen, for instance to pay before."""
+        """A customer checks out; `placed=False` leaves a draft. A line with its own price may name a sku that is not sold yet,
+        which is then added. An order UUID may be chosen, for instance to pay before; raises LookupError for an unknown sku."""
         basket = Basket(
             lines,
             currency or self._currency,
@@ -129,6 +130,9 @@ class DrupalSimulator(Simulator):
             {"uuid": order_uuid or str(uuid.uuid4())},
         )
         with self.lock:
+            for line in lines:
+                if line.unit_price is not None and not sold(self.site, line.sku):
+                    self.add_product(line.sku, line.title or line.sku, line.unit_price, currency=basket.currency)
             self._baskets[basket.identity["uuid"]] = basket
             return self._shown(check_out(self.site, basket, store=self.store_uuid))
 

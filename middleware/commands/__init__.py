@@ -1,0 +1,62 @@
+"""The commands, one file per noun; `middleware.cli` puts them together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from middleware import connectors, observing, settings
+from middleware.database import engine_for, migrate
+from middleware.embedded import EmbeddedPostgres
+from middleware.errors import SettingsError
+from middleware.runtime import Runtime
+from middleware.settings import Settings, with_database
+
+out = Console(highlight=False)
+
+
+def loaded() -> Settings:
+    """The checked configuration; raises `SettingsError` with every mistake."""
+    found = settings.load()
+    mistakes = connectors.mistakes(found.connections)
+    if not found.keys:
+        mistakes.append("keys: missing; expected at least one reference to base64 of 32 bytes (waybill init makes one)")
+    if mistakes:
+        raise SettingsError(mistakes)
+    observing.configure(found)
+    return found
+
+
+@contextlib.contextmanager
+def database(configured: Settings) -> Iterator[Settings]:
+    """The settings with a database: the configured one, or an embedded one for as long as the block runs (migrated)."""
+    if configured.database.url:
+        yield configured
+        return
+    with EmbeddedPostgres(configured.var) as server:
+        found = with_database(configured, server.create_database("waybill"))
+        engine = engine_for(found.database.url)
+        migrate(engine)
+        engine.dispose()
+        (configured.var / "database.url").write_text(found.database.url, "utf-8")
+        try:
+            yield found
+        finally:
+            (configured.var / "database.url").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Runtime]:
+    """A runtime for a short command: on the configured database, or on the embedded one of the Waybill that runs or ran here."""
+    configured = loaded()
+    beside = configured.var / "database.url"
+    if not configured.database.url and beside.is_file():
+        configured = with_database(configured, beside.read_text("utf-8"))
+    with database(configured) as found:
+        runtime = Runtime(found)
+        try:
+            yield runtime
+        finally:
+            runtime.close()
