@@ -83,7 +83,7 @@ def party_values(order: Order, code: str, addresses: list[dict[str, Any]]) -> di
     name = order.billing.organization or order.billing.name or order.shipping.name or f"Web order {order.number}"
     values: dict[str, Any] = {"name": name, "code": code, "addresses": [["create", addresses]]}
     if order.mail:
-        values["contact_mechanisms"] = [["create", [{"type": "email", "value": order.mail}]]]
+        values["contact_mechanisms"] = [["create", [{"type": "email", "value": order.mail.strip()}]]]
     return values
 
 

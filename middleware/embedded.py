@@ -8,6 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
+from psycopg import sql
+
 from middleware.errors import SettingsError
 from middleware.settings import private_temporary_folder
 
@@ -48,12 +51,15 @@ class EmbeddedPostgres:
 
     def create_database(self, name: str) -> str:
         """Make the database when it is missing; returns its URL."""
-        import psycopg
-
         with psycopg.connect(self.url, autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return str(self._server.get_uri(name))
+
+    def drop_database(self, name: str) -> None:
+        """Drop the database if it is there."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _start(self) -> None:
         private_temporary_folder(self.folder / "run")

@@ -254,7 +254,8 @@ def _verdict_of(error: Exception, event: Claimed, runtime: Runtime) -> Verdict:
 
 _BOOKKEEP = text(
     """
-UPDATE events SET state = v.state, cause = v.cause, detail = v.detail, order_id = v.order_id, parked_until = v.parked_until,
+UPDATE events SET state = v.state, cause = v.cause, detail = v.detail, order_id = v.order_id,
+  parked_until = coalesce(v.parked_until, events.parked_until),
   due_at = coalesce(v.due_at, events.due_at), decided_at = CASE WHEN v.state IN ('due', 'parked') THEN NULL ELSE :now END,
   lease_until = NULL, attempts = events.attempts - v.unburned, vanished = CASE WHEN v.state = 'due' THEN events.vanished ELSE 0 END
 FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:states AS text[]), CAST(:causes AS text[]), CAST(:details AS text[]),

@@ -139,7 +139,9 @@ def _event(row: Event) -> Line:
     detail = f"{row.state}; {row.delivery_id}"
     if row.detail:
         detail += f"; {row.detail}"
-    if waited >= 1:
+    if row.parked_until and row.decided_at:
+        detail += f"; it came before its order: parked, and joined after {waited:.1f} s"
+    elif waited >= 1:
         detail += f"; decided {waited:.1f} s after it was kept"
     tone = "bad" if row.state == "dead" else "ok" if row.decided_at else "wait"
     return Line(row.kept_at, "event", f"{row.connection}: {row.topic}", detail, tone)

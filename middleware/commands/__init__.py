@@ -30,21 +30,29 @@ def loaded() -> Settings:
 
 
 @contextlib.contextmanager
-def database(configured: Settings) -> Iterator[Settings]:
-    """The settings with a database: the configured one, or an embedded one for as long as the block runs (migrated)."""
+def database(configured: Settings, *, fresh: bool = False) -> Iterator[Settings]:
+    """The settings with a migrated database: the configured one, or an embedded one for as long as the block runs; `fresh`
+    empties the embedded one first."""
     if configured.database.url:
+        _migrate(configured.database.url)
         yield configured
         return
     with EmbeddedPostgres(configured.var) as server:
+        if fresh:
+            server.drop_database("waybill")
         found = with_database(configured, server.create_database("waybill"))
-        engine = engine_for(found.database.url)
-        migrate(engine)
-        engine.dispose()
+        _migrate(found.database.url)
         (configured.var / "database.url").write_text(found.database.url, "utf-8")
         try:
             yield found
         finally:
             (configured.var / "database.url").unlink(missing_ok=True)
+
+
+def _migrate(url: str) -> None:
+    engine = engine_for(url)
+    migrate(engine)
+    engine.dispose()
 
 
 @contextlib.contextmanager

