@@ -8,10 +8,10 @@ flows and write states, audit and calls in one transaction. What fails together 
 from __future__ import annotations
 
 import struct
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
 _LENGTH = struct.Struct(">I")
+_encode = msgspec.json.Encoder().encode
 _UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
@@ -53,33 +54,39 @@ class Received:
 
 def receive(runtime: Runtime, connection: str, request: Inbound, correlation_id: str = "", traceparent: str = "") -> Received:
     """Verify, split and durably keep one request; raises `Refused` or `Busy`, and then nothing was kept."""
-    deliveries = runtime.connector(connection).read(request)
-    return Received(len(deliveries), keep(runtime, connection, deliveries, request.headers, correlation_id, traceparent))
+    rows = admit(runtime, connection, request, correlation_id, traceparent)
+    return Received(len(rows), runtime.writer.keep(rows) if rows else 0)
 
 
-def keep(
-    runtime: Runtime,
-    connection: str,
-    deliveries: Sequence[Delivery],
-    headers: Mapping[str, str],
-    correlation_id: str = "",
-    traceparent: str = "",
-) -> int:
-    """Keep all deliveries of one request, or none; returns how many were new. A hint gets an id of ours: it is never a
-    duplicate here."""
+def admit(runtime: Runtime, connection: str, request: Inbound, correlation_id: str = "", traceparent: str = "") -> list[Row]:
+    """The first half of `receive`: verify and split; the rows are sealed and wait to be kept. Raises `Refused`."""
+    return _rows(runtime, connection, runtime.connector(connection).read(request), request.headers, correlation_id, traceparent)
+
+
+def keep(runtime: Runtime, connection: str, deliveries: Sequence[Delivery]) -> int:
+    """Keep what we fetched ourselves, all or none; returns how many were new."""
+    rows = _rows(runtime, connection, deliveries, {}, "", "")
+    return runtime.writer.keep(rows) if rows else 0
+
+
+def _rows(
+    runtime: Runtime, connection: str, deliveries: Sequence[Delivery], headers: Mapping[str, str], correlation_id: str, traceparent: str
+) -> list[Row]:
+    """A hint gets an id of ours: it is never a duplicate here."""
     lane = runtime.lane(connection)
-    kept_headers = msgspec.json.encode({k: v for k, v in headers.items() if k not in _UNKEPT_HEADERS})
+    kept_headers = _encode({name: value for name, value in headers.items() if name not in _UNKEPT_HEADERS})
+    envelope = _LENGTH.pack(len(kept_headers)) + kept_headers
+    correlation_id = correlation_id or token_hex(16)
     rows = []
     for delivery in deliveries:
-        identity = f"hint:{uuid.uuid4()}" if delivery.hint else delivery.delivery_id
-        body = runtime.vault.seal(_LENGTH.pack(len(kept_headers)) + kept_headers + delivery.payload, connection, identity)
+        identity = f"hint:{token_hex(16)}" if delivery.hint else delivery.delivery_id
+        body = runtime.vault.seal(envelope + delivery.payload, connection, identity)
         rows.append(
             Row(
-                connection, identity, delivery.topic, delivery.subject, lane, body, delivery.occurred_at, delivery.hint,
-                correlation_id or uuid.uuid4().hex, traceparent,
+                connection, identity, delivery.topic, delivery.subject, lane, body, delivery.occurred_at, delivery.hint, correlation_id, traceparent
             )  # fmt: skip
         )
-    return runtime.writer.keep(rows) if rows else 0
+    return rows
 
 
 def unpack(body: bytes) -> tuple[dict[str, str], bytes]:

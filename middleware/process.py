@@ -10,11 +10,12 @@ from celery import Celery, signals
 from cheroot.wsgi import Server
 
 from middleware import observing, runtime, settings
-from middleware.app import Wsgi, create_app
+from middleware.app import create_app
 from middleware.errors import SettingsError
 from middleware.observing import log
 from middleware.runtime import Runtime
 from middleware.sweep import keep_house, sweep
+from middleware.web.asgi import WebhookLayer
 
 
 class Sweeper:
@@ -69,13 +70,13 @@ def worker_application() -> Celery:
     return mine.celery
 
 
-def web_application() -> Wsgi:
-    """The WSGI application of one web process, from the environment's configuration."""
+def web_application() -> WebhookLayer:
+    """The ASGI application of one web process, from the environment's configuration."""
     loaded = settings.load()
     observing.configure(loaded)
     mine = Runtime(loaded)
     runtime.install(mine)
-    return create_app(mine).wsgi_app
+    return WebhookLayer(create_app(mine).wsgi_app, mine)
 
 
 class Embedded:

@@ -73,6 +73,9 @@ class Runtime:
     @property
     def writer(self) -> GroupWriter:
         """The process's group writer; made under a lock, because the first requests come at once."""
+        made: GroupWriter | None = self.__dict__.get("_writer")
+        if made is not None:
+            return made
         with self._lock:
             return self._writer
 

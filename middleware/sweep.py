@@ -148,7 +148,7 @@ def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None
     new, watermark, failure = 0, row[0], ""
     try:
         for page in runtime.connector(name).changed_orders(row[0]):
-            new += inbox.keep(runtime, name, page, {})
+            new += inbox.keep(runtime, name, page)
             watermark = max(filter(None, [watermark, *(delivery.occurred_at for delivery in page)]), default=watermark)
     except (CallError, Busy) as error:
         watermark, failure = row[0], f"{error.code}: {error}"

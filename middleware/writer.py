@@ -3,6 +3,8 @@ nobody, the others share its commit."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,6 +51,39 @@ class _Waiter:
         self.error: Exception | None = None
         self.lock = threading.Lock()
         self.lock.acquire()
+
+    def release(self) -> None:
+        """Wake the request."""
+        self.lock.release()
+
+
+class _AsyncWaiter(_Waiter):
+    """The same for a request in an event loop."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, rows: Sequence[Row], loop: asyncio.AbstractEventLoop) -> None:
+        self.rows = rows
+        self.kept = 0
+        self.error = None
+        self._loop = loop
+        self._future: asyncio.Future[bool] = loop.create_future()
+
+    def release(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop closed while the request waited: nobody listens any more
+            self._loop.call_soon_threadsafe(self._finish)
+
+    async def wait(self, patience: float) -> bool:
+        """Whether it was released in time; costs no timer of its own when it is."""
+        handle = self._loop.call_later(patience, self._finish, False)
+        try:
+            return bool(await self._future)
+        finally:
+            handle.cancel()
+
+    def _finish(self, in_time: bool = True) -> None:
+        if not self._future.done():
+            self._future.set_result(in_time)
 
 
 _COLUMNS = ("connection", "delivery_id", "topic", "subject", "lane", "body", "occurred_at", "hint", "correlation_id", "traceparent")
@@ -97,16 +132,14 @@ class GroupWriter:
     def keep(self, rows: Sequence[Row]) -> int:
         """Keep all rows of one request, or none. Returns how many were new; raises `Busy`."""
         waiter = _Waiter(rows)
-        with self._wake:
-            if self._stopping or len(self._waiting) >= self._limit:
-                raise Busy("too many deliveries are waiting to be stored")
-            self._waiting.append(waiter)
-            self._wake.notify()
-        if not waiter.lock.acquire(timeout=self._patience):
-            raise Busy("the database did not answer in time")
-        if waiter.error is not None:
-            raise Busy("the database is not available") from waiter.error
-        return waiter.kept
+        self._queue(waiter)
+        return self._result(waiter, waiter.lock.acquire(timeout=self._patience))
+
+    async def keep_async(self, rows: Sequence[Row]) -> int:
+        """`keep` for a request in an event loop."""
+        waiter = _AsyncWaiter(rows, asyncio.get_running_loop())
+        self._queue(waiter)
+        return self._result(waiter, await waiter.wait(self._patience))
 
     def stop(self) -> None:
         """Commit what waits, then end the thread and its connection."""
@@ -115,6 +148,21 @@ class GroupWriter:
             self._wake.notify()
         self._thread.join()
         self._close()
+
+    def _queue(self, waiter: _Waiter) -> None:
+        with self._wake:
+            if self._stopping or len(self._waiting) >= self._limit:
+                raise Busy("too many deliveries are waiting to be stored")
+            self._waiting.append(waiter)
+            if len(self._waiting) == 1:
+                self._wake.notify()
+
+    def _result(self, waiter: _Waiter, in_time: bool) -> int:
+        if not in_time:
+            raise Busy("the database did not answer in time")
+        if waiter.error is not None:
+            raise Busy("the database is not available") from waiter.error
+        return waiter.kept
 
     def _run(self) -> None:
         while True:
@@ -145,7 +193,7 @@ class GroupWriter:
             for waiter in group:
                 waiter.error = error
         for waiter in group:
-            waiter.lock.release()
+            waiter.release()
         if self._after is not None and any(waiter.kept for waiter in group):
             self._after()
 

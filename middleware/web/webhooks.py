@@ -1,79 +1,104 @@
-"""POST /webhooks/<connection>: one function that decides the answer, under two thin skins.
+"""POST /webhooks/<connection>: one `Reception` that decides the answer, under thin skins.
 
-`WebhookLayer` is a WSGI layer under Flask's own (Flask's routing costs more than the whole verification); the Flask route
-calls the same `answer`. Which one runs is a setting; both pass the same tests.
+`WebhookLayer` is a WSGI layer under Flask's own (Flask's routing costs more than the whole verification); `web.asgi` is the
+same for an event loop; the plain Flask route calls the same functions. Which one runs is a setting; all pass the same tests.
 """
 
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, request
 
 from middleware import inbox, observing
-from middleware.connectors import connector_class
 from middleware.errors import BodyTooLarge, Busy, Refused, SignatureRefused, UnknownConnection, WaybillError
 from middleware.observing import log
 from middleware.ports import Inbound
 from middleware.runtime import Runtime
+from middleware.writer import Row
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
-_PREFIX = "/webhooks/"
+PREFIX = "/webhooks/"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = ("Content-Type", "application/json")
 _KEPT = b'{"status":"kept"}'
-_METRICS: dict[tuple[str, str], Any] = {}
 
 
-def answer(runtime: Runtime, connection: str, headers: Mapping[str, str], url: str, body: Callable[[], bytes]) -> Answer:
-    """Receive one request; `headers` have lower-case names, `body` reads at most the limit or raises `BodyTooLarge`."""
-    given = headers.get("x-correlation-id", "")
-    correlation_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
-    trace = headers.get("traceparent", "")
-    inbound = None
-    try:
-        inbound = Inbound(headers, body(), url, runtime.now())
-        received = inbox.receive(runtime, connection, inbound, correlation_id, trace if _TRACEPARENT.fullmatch(trace) else "")
-    except Refused as error:
-        return _refuse(runtime, connection, error, headers, len(inbound.body) if inbound else 0, correlation_id)
-    except Busy as error:
-        observing.WEBHOOKS.labels(connection, error.code).inc()
-        return _problem(error, error.status, correlation_id, ("Retry-After", "2"))
-    except Exception as error:  # noqa: BLE001 - the outermost recorder: the sender must try again
+class Reception:
+    """One request at the door: what it is admitted as, and what its sender is told."""
+
+    __slots__ = ("_connection", "_headers", "_runtime", "_size", "_url", "correlation_id")
+
+    def __init__(self, runtime: Runtime, connection: str, headers: Mapping[str, str], url: str) -> None:
+        """`headers` have lower-case names; a well-formed X-Correlation-ID and traceparent are taken over."""
+        self._runtime = runtime
+        self._connection = connection
+        self._headers = headers
+        self._url = url
+        self._size = 0
+        given = headers.get("x-correlation-id")
+        self.correlation_id = given if given and _SAFE_ID.fullmatch(given) else token_hex(16)
+
+    def admit(self, body: bytes) -> list[Row]:
+        """Verify and split; raises `Refused`."""
+        self._size = len(body)
+        trace = self._headers.get("traceparent", "")
+        request = Inbound(self._headers, body, self._url, self._runtime.now())
+        return inbox.admit(self._runtime, self._connection, request, self.correlation_id, trace if _TRACEPARENT.fullmatch(trace) else "")
+
+    def kept(self, rows: list[Row], new: int) -> Answer:
+        """The answer after COMMIT."""
+        if new:
+            _counter(self._connection, "kept").inc(new)
+        if new < len(rows):
+            _counter(self._connection, "duplicate").inc(len(rows) - new)
+        return 200, [_JSON, ("X-Correlation-ID", self.correlation_id)], _KEPT
+
+    def failed(self, error: Exception) -> Answer:
+        """The answer when nothing was kept, and the note of it."""
+        if isinstance(error, Refused):
+            return self._refuse(error)
+        if isinstance(error, Busy):
+            _counter(self._connection, error.code).inc()
+            return self._problem(error, error.status, ("Retry-After", "2"))
         observing.report(error)
-        log.error("webhook.bug", connection=connection, exc_info=error)
-        return _problem(WaybillError("internal error"), 500, correlation_id)
-    _count(connection, "kept", received.new)
-    _count(connection, "duplicate", received.deliveries - received.new)
-    return 200, [_JSON, ("X-Correlation-ID", correlation_id)], _KEPT
+        log.error("webhook.bug", connection=self._connection, exc_info=error)
+        return self._problem(WaybillError("internal error"), 500)
+
+    def _refuse(self, error: Refused) -> Answer:
+        name = "?" if isinstance(error, UnknownConnection) else self._connection
+        self._runtime.refusals.note(name, error.code, str(error), self._headers, self._size, self._runtime.now())
+        status = error.status
+        if isinstance(error, SignatureRefused):
+            status = getattr(self._runtime.connector(name), "REFUSAL_STATUS", status)
+        return self._problem(error, status)
+
+    def _problem(self, error: WaybillError, status: int, *headers: tuple[str, str]) -> Answer:
+        body = {"error": {"code": error.code, "class": error.error_class, "retryable": error.retryable, "message": str(error)}}
+        return status, [_JSON, ("X-Correlation-ID", self.correlation_id), *headers], msgspec.json.encode(body)
 
 
-def _count(connection: str, verdict: str, number: int) -> None:
-    if number:
-        counter = _METRICS.get((connection, verdict))
-        if counter is None:
-            counter = _METRICS[connection, verdict] = observing.WEBHOOKS.labels(connection, verdict)
-        counter.inc(number)
+def answer(runtime: Runtime, connection: str, headers: Mapping[str, str], url: str, read: Callable[[], bytes]) -> Answer:
+    """Receive one request; `read` gives at most the limit or raises `BodyTooLarge`."""
+    reception = Reception(runtime, connection, headers, url)
+    try:
+        rows = reception.admit(read())
+        new = runtime.writer.keep(rows)
+    except Exception as error:  # noqa: BLE001 - the outermost recorder: whatever it is, the sender is told
+        return reception.failed(error)
+    return reception.kept(rows, new)
 
 
-def _refuse(runtime: Runtime, connection: str, error: Refused, headers: Mapping[str, str], size: int, correlation_id: str) -> Answer:
-    name = "?" if isinstance(error, UnknownConnection) else connection
-    runtime.refusals.note(name, error.code, str(error), headers, size, runtime.now())
-    status = error.status
-    if isinstance(error, SignatureRefused):
-        status = getattr(connector_class(runtime.settings.connections[connection].system), "REFUSAL_STATUS", status)
-    return _problem(error, status, correlation_id)
-
-
-def _problem(error: WaybillError, status: int, correlation_id: str, *headers: tuple[str, str]) -> Answer:
-    body = {"error": {"code": error.code, "class": error.error_class, "retryable": error.retryable, "message": str(error)}}
-    return status, [_JSON, ("X-Correlation-ID", correlation_id), *headers], msgspec.json.encode(body)
+@cache
+def _counter(connection: str, verdict: str) -> Any:
+    return observing.WEBHOOKS.labels(connection, verdict)
 
 
 class WebhookLayer:
@@ -87,12 +112,12 @@ class WebhookLayer:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if not path.startswith(_PREFIX) or environ["REQUEST_METHOD"] != "POST":
+        if not path.startswith(PREFIX) or environ["REQUEST_METHOD"] != "POST":
             return self._inner(environ, start_response)
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
         status, fields, body = answer(
-            self._runtime, path[len(_PREFIX) :], headers, self._public + path, lambda: _read(environ, self._limit)
+            self._runtime, path[len(PREFIX) :], headers, self._public + path, lambda: _read(environ, self._limit)
         )
         start_response(_STATUS_LINES[status], [*fields, ("Content-Length", str(len(body)))])
         return [body]

@@ -11,7 +11,8 @@ from . import tryton_server
 
 @pytest.fixture(scope="session")
 def tryton() -> Iterator[tryton_server.Tryton]:
-    """A running, seeded Tryton. Its state is shared by the tests of a session: use order numbers of your own, or `reset()`."""
+    """A running, seeded Tryton. Its state is shared by the tests of a session: use order numbers of your own, or `reset()`.
+    The first use on a machine installs and seeds for about two minutes: mark the module `timeout(600)`."""
     try:
         started = tryton_server.running()
         server = started.__enter__()
