@@ -42,7 +42,7 @@ class Doorbell:
     """Rings at most every `rest` seconds per bell, from a thread of its own: nobody waits for the broker, and a broker that
     is away costs nothing but the time until the next sweep."""
 
-    def __init__(self, app: Celery, rest: float = 0.02) -> None:
+    def __init__(self, app: Celery, rest: float = 0.2) -> None:
         self._app = app
         self._rest = rest
         self._rung: dict[tuple[str, str, str], None] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,11 @@ def _claim_of(runtime: Runtime, name: str, lane: str, now: datetime) -> Taken | 
 
 
 def attempt(runtime: Runtime, call: Taken) -> Outcome:
-    """Let the connector do it and record how it ended."""
+    """Let the connector do it and record how it ended; in a context of its own, so that nothing of it clings to the thread."""
+    return copy_context().run(_attempt, runtime, call)
+
+
+def _attempt(runtime: Runtime, call: Taken) -> Outcome:
     context.correlation_id.set(call.correlation_id)
     context.traceparent.set(call.traceparent)
     context.deadline.set(time.monotonic() + runtime.settings.connections[call.connection].deadline)

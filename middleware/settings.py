@@ -335,9 +335,14 @@ def resolve_secret(reference: str, environ: Mapping[str, str] | None = None) -> 
     else:
         path = Path(name)
         value = path.read_text("utf-8").strip() if path.is_file() else ""
-    if not value:
+    if not value.strip():
         raise ValueError(f"{reference} is missing or empty")
     return Secret(reference, value)
+
+
+def environment(*names: str) -> dict[str, str]:
+    """Only these variables of the environment, for a configuration that nothing else of it may change."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def private_temporary_folder(folder: Path) -> None:

@@ -90,8 +90,8 @@ _COLUMNS = ("connection", "delivery_id", "topic", "subject", "lane", "body", "oc
 _TYPES = ("text", "text", "text", "text", "text", "bytea", "timestamptz", "bool", "text", "text")
 _EVENT = ("connection", "delivery_id", "topic", "subject", "lane", "occurred_at", "hint", "correlation_id", "traceparent")
 
-INSERT = sql.SQL(
-    """
+INSERT = (
+    sql.SQL("""
 WITH input AS MATERIALIZED (SELECT * FROM unnest({arrays}) AS t ({columns})),
 kept AS (
   INSERT INTO events ({event}, kept_at, due_at)
@@ -103,11 +103,14 @@ kept AS (
   SELECT kept.id, kept.kept_at, input.body FROM kept JOIN input USING (connection, delivery_id)
 )
 SELECT connection, delivery_id FROM kept
-"""
-).format(
-    arrays=sql.SQL(", ").join(sql.SQL("%b::" + kind + "[]") for kind in _TYPES),
-    columns=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)),
-    event=sql.SQL(", ").join(map(sql.Identifier, _EVENT)),
+""")
+    .format(
+        arrays=sql.SQL(", ").join(sql.SQL("%b::" + kind + "[]") for kind in _TYPES),
+        columns=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)),
+        event=sql.SQL(", ").join(map(sql.Identifier, _EVENT)),
+    )
+    .as_string()
+    .encode()
 )
 
 

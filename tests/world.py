@@ -10,11 +10,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import text
+
+from middleware import inbox
 from middleware.ports import Inbound
 from middleware.runtime import Runtime
 from middleware.settings import Connection, Store, Work
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import secret, settings
+from middleware.vault import new_key
 from middleware.wire import standard_webhooks
 
 STRIPE_SECRET = "whsec_c3RyaXBlLXRlc3Qtc2VjcmV0"
@@ -59,10 +63,13 @@ class World:
     work: Work = field(default_factory=lambda: Work(retry_base=0.001, retry_cap=0.01))
     rung: list[tuple[str, str, str]] = field(default_factory=list)
     connections: dict[str, Connection] | None = None
+    keys: tuple[str, ...] = field(default_factory=lambda: (new_key(),))
+    shop_url: str = "http://127.0.0.1:9"
 
-    def runtime(self) -> Runtime:
-        conns = self.connections or connections(self.erp.url if self.erp else "http://127.0.0.1:9")
-        made = settings(self.database_url, conns, stores(**self.store), work=self.work)
+    def runtime(self, **changes: Any) -> Runtime:
+        conns = self.connections or connections(self.erp.url if self.erp else "http://127.0.0.1:9", self.shop_url)
+        keys = tuple(secret(key) for key in self.keys)
+        made = settings(self.database_url, conns, stores(**self.store), **{"work": self.work, "keys": keys, **changes})
         return Runtime(made, now=self.clock, ring=lambda *bell: self.rung.append(bell), seed=1)
 
 
@@ -79,6 +86,29 @@ def sign_shop(body: bytes, message_id: str, *, secret_text: str = SHOP_SECRET, a
     key = standard_webhooks.key_of(secret(secret_text))
     digest = base64.b64encode(hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
     return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{digest}", "content-type": "application/json"}
+
+
+def place(runtime: Runtime, order: str, message: str = "m1", **more: Any) -> int:
+    """The shop says that an order was placed; returns how many events were new."""
+    body = order_event(order, **more)
+    return inbox.receive(runtime, "shop", inbound(sign_shop(body, message), body)).new
+
+
+def hear(runtime: Runtime, body: bytes) -> int:
+    """Stripe sends this body, signed; returns how many events were new."""
+    return inbox.receive(runtime, "stripe", inbound(sign_stripe(body), body)).new
+
+
+def pay(runtime: Runtime, payment: str, **more: Any) -> int:
+    """Stripe says something of a payment intent."""
+    return hear(runtime, intent_event(payment, **more))
+
+
+def rows(runtime: Runtime, query: str, **values: Any) -> list[tuple[Any, ...]]:
+    """What the database answers to a query or a change."""
+    with runtime.engine.begin() as connection:
+        done = connection.execute(text(query), values)
+        return [tuple(row) for row in done] if done.returns_rows else []
 
 
 def inbound(headers: dict[str, str], body: bytes) -> Inbound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -14,7 +15,9 @@ from middleware.errors import SettingsError
 from middleware.runtime import Runtime
 from middleware.settings import Settings, with_database
 
-out = Console(highlight=False)
+_WIDE = 240
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+"""Where commands print; what goes into a pipe or a file is not cut to a terminal's width."""
 
 
 def loaded() -> Settings:

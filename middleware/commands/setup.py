@@ -75,10 +75,11 @@ export_when = "placed"     # or "paid"
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path("config"), show_default=True, help="Folder to write to.")
 def init(into: Path) -> None:
     """Write a commented first configuration and a fresh payload key."""
-    into.mkdir(parents=True, exist_ok=True)
     target, secrets = into / "waybill.toml", into / "waybill.env"
-    if target.exists():
-        raise SettingsError([f"{target}: exists already; waybill init never overwrites"])
+    there = [file for file in (target, secrets) if file.exists()]
+    if there:
+        raise SettingsError([f"{file}: exists already; waybill init never overwrites" for file in there])
+    into.mkdir(parents=True, exist_ok=True)
     target.write_text(FIRST_CONFIGURATION, "utf-8")
     secrets.touch(mode=0o600)
     names = ("SHOP_WEBHOOK_SECRET", "SHOP_PASSWORD", "STRIPE_WEBHOOK_SECRET", "TRYTON_KEY")

@@ -61,7 +61,7 @@ def _connector(system: str, secrets: tuple[str, ...], options: tuple[str, ...], 
     unknown = set(given) - set(cls.OPTIONS)
     if unknown:
         raise click.UsageError(f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(cls.OPTIONS)}")
-    typed = {name: _typed(value, cls.OPTIONS[name][0]) for name, value in given.items()}
+    typed = {name: _typed(name, value, cls.OPTIONS[name][0]) for name, value in given.items()}
     connection = Connection("verify", system, secrets=tuple(map(_secret, secrets)), options=typed, live=live)
     try:
         return cls(connection, Http(connection))
@@ -88,8 +88,16 @@ def _secret(text: str) -> Secret:
         raise SettingsError([f"--secret: {error}"]) from None
 
 
-def _typed(value: str, kind: type) -> Any:
-    return value if kind is str else json.loads(value)
+def _typed(name: str, value: str, kind: type) -> Any:
+    if kind is str:
+        return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise click.UsageError(f"option {name}: expected {kind.__name__} as JSON, found {value!r}")
+    return found
 
 
 COMMANDS = (verify,)

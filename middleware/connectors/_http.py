@@ -24,7 +24,7 @@ from limits.strategies import RateLimiter
 from requests.auth import AuthBase
 from urllib3 import exceptions as wire
 
-from middleware.context import correlation_id, traceparent
+from middleware.context import correlation_id, deadline, traceparent
 from middleware.errors import CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome
 from middleware.settings import Connection
 from middleware.wire.deadline import Adapter, Deadline
@@ -68,7 +68,8 @@ Explain = Callable[[Reply], tuple[str, str]]
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One line of a call's transcript: no body, no query value, no secret. `status` is None when no answer came, `seconds`
-    its duration, `error_code` a code of `middleware.errors` or "", `note` what happened in fixed words."""
+    its duration, `error_code` a code of `middleware.errors` or "", `note` what happened in fixed words; `effect` says that it
+    may have changed something over there."""
 
     method: str
     path: str
@@ -78,6 +79,7 @@ class Exchange:
     received_bytes: int
     error_code: str = ""
     note: str = ""
+    effect: bool = False
 
 
 _exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
@@ -126,7 +128,8 @@ class Http:
         explain: Explain | None = None,
     ) -> Reply:
         """Send one request to `path` (begins with "/", below `connection.base_url`) and give the answer when its status is
-        in `accept`. Nothing is retried and no redirect is followed.
+        in `accept`. Nothing is retried and no redirect is followed. It ends within `connection.deadline`, and within what is
+        left of `context.deadline`: nothing is sent when nothing is left.
 
         `safe` says that repeating does no harm (default: GET and HEAD): an answer that stays away is then `Transient`, else
         `UnknownOutcome`. Raises `RateLimited` (ours or theirs), `Unreachable` (breaker open), `Unauthorized` (401, 403),
@@ -142,10 +145,11 @@ class Http:
         )
         prepared = self._session.prepare_request(request)
         harmless = method in SAFE_METHODS if safe is None else safe
-        with _noted(prepared) as note:
+        with _noted(prepared, harmless) as note:
             self._await_turn()
+            limit = self._time_left()
             with self._gate.passing() if self._gate else _open():
-                reply = self._exchange(prepared, harmless, note)
+                reply = self._exchange(prepared, harmless, note, limit)
                 note.reply = reply
                 if reply.status not in accept:
                     raise _refusal(reply, explain)
@@ -158,9 +162,18 @@ class Http:
         if wait:
             raise RateLimited("our own limit for this connection is reached", retry_after=wait)
 
-    def _exchange(self, prepared: requests.PreparedRequest, harmless: bool, note: _Note) -> Reply:
-        limit = self.connection.deadline
-        with Deadline(limit) as deadline:
+    def _time_left(self) -> float:
+        """Seconds that the next request may take; the call's lease is only a little longer than its deadline."""
+        until = deadline.get()
+        left = until - time.monotonic() if until else self.connection.deadline
+        if left > 0:
+            return min(self.connection.deadline, left)
+        if any(exchange.effect for exchange in _exchanges.get() or ()):
+            raise UnknownOutcome("no time left to end this call")
+        raise Transient("no time left for this call")
+
+    def _exchange(self, prepared: requests.PreparedRequest, harmless: bool, note: _Note, limit: float) -> Reply:
+        with Deadline(limit) as watch:
             try:
                 answer = self._session.send(
                     prepared, timeout=min(self.connection.timeout, limit), stream=True, allow_redirects=False
@@ -168,10 +181,10 @@ class Http:
                 with answer:
                     reply = _read(answer, harmless, note)
             except (requests.RequestException, wire.HTTPError, OSError) as error:
-                cause = f"no complete answer within {limit:g} s" if deadline.expired else ""
-                raise _translated(error, harmless, deadline, cause) from error
-            if deadline.expired:
-                raise _unanswered(harmless, f"no complete answer within {limit:g} s")
+                cause = f"no complete answer within {limit:.3g} s" if watch.expired else ""
+                raise _translated(error, harmless, watch, cause) from error
+            if watch.expired:
+                raise _unanswered(harmless, f"no complete answer within {limit:.3g} s")
         return reply
 
 
@@ -222,7 +235,7 @@ class _Note:
 
 
 @contextmanager
-def _noted(prepared: requests.PreparedRequest) -> Iterator[_Note]:
+def _noted(prepared: requests.PreparedRequest, harmless: bool) -> Iterator[_Note]:
     note = _Note()
     started = time.monotonic()
     error_code = words = ""
@@ -235,8 +248,9 @@ def _noted(prepared: requests.PreparedRequest) -> Iterator[_Note]:
         exchanges = _exchanges.get()
         if exchanges is not None:
             sent, seconds = len(prepared.body or b""), round(time.monotonic() - started, 6)
+            effect = not harmless and error_code in ("", UnknownOutcome.code)
             exchanges.append(
-                Exchange(prepared.method or "", _bare(prepared.url), note.status, seconds, sent, note.received, error_code, words)
+                Exchange(prepared.method or "", _bare(prepared.url), note.status, seconds, sent, note.received, error_code, words, effect)
             )
 
 
@@ -294,12 +308,12 @@ _FOREIGN: tuple[tuple[type[Exception], str, bool], ...] = (
 """Their exceptions → our words, and whether the request may have reached the system; the first match counts."""
 
 
-def _translated(error: Exception, harmless: bool, deadline: Deadline, cause: str) -> CallError:
+def _translated(error: Exception, harmless: bool, watch: Deadline, cause: str) -> CallError:
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     inner = reason if isinstance(reason, wire.NewConnectionError) else error
     _, words, reached = next(row for row in _FOREIGN if isinstance(inner, row[0]))
-    if deadline.expired or isinstance(inner, requests.exceptions.SSLError):
-        reached = deadline.sent
+    if watch.expired or isinstance(inner, requests.exceptions.SSLError):
+        reached = watch.sent
     return _unanswered(harmless, cause or words) if reached else Transient(cause or words)
 
 

@@ -59,7 +59,7 @@ class Connector:
         """`connection.secrets` are the endpoint's signing secrets; several while one is being rotated."""
         self.connection = connection
         self.http = http
-        self._secrets = [secret.reveal().encode() for secret in connection.secrets if secret.reveal()]
+        self._secrets = [secret.reveal().encode() for secret in connection.secrets if secret.reveal().strip()]
         options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._tolerance = int(options["tolerance"])
         self._metadata_keys = tuple(options["metadata_keys"])
@@ -103,12 +103,13 @@ class Connector:
 
 
 def _parse(header: str) -> tuple[bytes, list[bytes]]:
-    """`t=…,v1=…[,v1=…]` to the timestamp as it was signed and every v1 signature; spaces are not stripped."""
-    pairs = [item.partition("=")[::2] for item in header.split(",")]
+    """`t=…,v1=…[,v1=…]` to the timestamp as it was signed and every v1 signature, read as the official SDK does; spaces are not stripped."""
+    items = header.split(",")
+    pairs = [item.partition("=")[::2] for item in items]
     times = [value for name, value in pairs if name == "t"]
     signatures = [value.encode("latin-1", "replace") for name, value in pairs if name == "v1"]
     if len(times) != 1 or not times[0].isascii() or not times[0].isdigit() or len(times[0]) > 12:
         raise SignatureRefused("the header has no single timestamp" if header else "there is no Stripe-Signature header")
-    if not signatures:
+    if not signatures or "v1" in items:
         raise SignatureRefused("the header has no v1 signature")
-    return times[0].encode(), signatures
+    return b"%d" % int(times[0]), signatures

@@ -107,7 +107,7 @@ def _show(report: Report, told: list[str]) -> None:
             table.add_row(name.replace("_", " "), str(value))
     out.print(table)
     for story in told:
-        out.print(Panel(story))
+        out.print(Panel(story, width=min(out.width, 120)))
     for problem in report.problems:
         out.print(problem, style="red", markup=False)
     out.print(f"[bold]{'Nothing lost, nothing twice.' if report.holds else 'An invariant does not hold.'}[/] The report is in {REPORT}.")

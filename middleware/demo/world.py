@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ def configure(world: World) -> Settings:
     config = FOLDER / "config"
     config.mkdir(exist_ok=True)
     (config / "waybill.toml").write_text(CONFIGURATION.format(var=FOLDER, shop=world.shop.url, erp=world.erp.url), "utf-8")
-    return settings.load(config, {**os.environ, "WAYBILL_VAR": "", "WAYBILL_PORT": ""})
+    return settings.load(config, settings.environment("WAYBILL_DATABASE_URL", "WAYBILL_BROKER_URL", "WAYBILL_REDIS_URL"))
 
 
 def deliverers(world: World, url: str, seed: int) -> tuple[Deliverer, Deliverer]:

@@ -21,7 +21,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from middleware.connectors import _http
 from middleware.connectors._http import Exchange, Http, Reply, breaker_for, limiter_for, recording
-from middleware.context import correlation_id, traceparent
+from middleware.context import correlation_id, deadline, traceparent
 from middleware.errors import CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome, Unreachable
 from middleware.settings import Connection
 
@@ -239,6 +239,54 @@ def test_a_body_without_length_is_not_taken_for_complete_at_the_deadline():
         assert type(status_of(client, "POST")) is UnknownOutcome
 
 
+@contextmanager
+def call_of(seconds: float) -> Iterator[list[Exchange]]:
+    """What the outbox puts around the requests of one call."""
+    token = deadline.set(time.monotonic() + seconds)
+    try:
+        with recording() as exchanges:
+            yield exchanges
+    finally:
+        deadline.reset(token)
+
+
+def test_all_requests_of_a_call_share_its_deadline():
+    def slow(client: socket.socket) -> None:
+        time.sleep(0.3)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+    with serving(slow, requests_served=2) as (client, seen), call_of(0.5):
+        started = time.monotonic()
+        assert client.request("GET", "/orders").status == 200
+        assert type(status_of(client, "POST")) is UnknownOutcome
+        assert 0.45 < time.monotonic() - started < 0.7
+        assert type(status_of(client)) is UnknownOutcome
+        assert len(seen) == 2
+
+
+@responses.activate
+def test_a_call_without_time_sends_nothing(http):
+    responses.get(f"{BASE}/orders", json={})
+    with call_of(-0.1):
+        error = status_of(http, "POST")
+    assert (type(error), error.reason, len(responses.calls)) == (Transient, "no time left for this call", 0)
+    assert http.request("GET", "/orders").status == 200
+
+
+@responses.activate
+def test_a_call_that_ran_out_of_time_behind_an_effect_is_unknown(http):
+    responses.post(f"{BASE}/orders", json={})
+    with call_of(5) as exchanges:
+        http.request("POST", "/orders", safe=True)
+        deadline.set(time.monotonic() - 1)
+        assert type(status_of(http, "GET")) is Transient
+        deadline.set(time.monotonic() + 5)
+        http.request("POST", "/orders")
+        deadline.set(time.monotonic() - 1)
+        assert type(status_of(http, "GET")) is UnknownOutcome
+    assert [exchange.effect for exchange in exchanges] == [False, False, True, False]
+
+
 def reset(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
@@ -287,8 +335,8 @@ def test_the_transcript_has_no_values(http):
         responses.replace("POST", f"{BASE}/orders", status=400, json={"message": "ada@example.com is wrong"})
         status_of(http, "POST", explain=lambda reply: (reply.json()["message"], ""))
     assert [replace(exchange, seconds=0) for exchange in exchanges] == [
-        Exchange("POST", "/orders?mail&f", 200, 0, 12, 8),
-        Exchange("POST", "/orders", None, 0, 0, 0, "unknown_outcome", "no answer within the time-out"),
+        Exchange("POST", "/orders?mail&f", 200, 0, 12, 8, effect=True),
+        Exchange("POST", "/orders", None, 0, 0, 0, "unknown_outcome", "no answer within the time-out", effect=True),
         Exchange("POST", "/orders", 400, 0, 0, 39, "rejected"),
     ]
 
