@@ -26,7 +26,6 @@ from middleware.database import migrate
 from middleware.ports import Delivery
 from middleware.runtime import Runtime
 from middleware.settings import load
-from middleware.testing import drain
 
 CONFIGURATION = """\
 keys = ["env:BENCH_KEY"]
@@ -81,7 +80,8 @@ def decide(cluster: Cluster, broker: Redis | None, total: int = TOTAL) -> Worked
         orders = [Delivery(f"m{n}", "order.placed", f"order-{n}", _order(n), datetime.now(UTC)) for n in numbers]
         for start in range(0, count, 500):
             inbox.keep(runtime, "shop", orders[start : start + 500])
-        drain(runtime, rounds=count)
+        while inbox.decide(runtime, "orders"):
+            pass
         _keep(runtime, [_event(f"evt_{n}", "payment_intent.succeeded", _intent(n)) for n in numbers])
 
     with _ground(cluster, broker) as ground:

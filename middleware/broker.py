@@ -14,36 +14,45 @@ MEMORY = "memory://localhost/"
 
 
 def celery_app(settings: Settings) -> Celery:
-    """The Celery application: a queue per lane, no results, messages that may be lost without harm."""
-    url = settings.broker.url or MEMORY
+    """The Celery application: a queue per lane, no results, messages that may be lost without harm. A worker without `-Q`
+    takes every lane."""
+    url, names = settings.broker.url or MEMORY, {lane: queue_name(settings, lane) for lane in LANES}
     app = Celery("waybill", broker=url, include=["tasks.jobs"], set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
-        task_default_queue="orders",
-        task_queues=None,
+        task_default_queue=names["orders"],
+        task_queues={name: {"exchange": name, "routing_key": name} for name in names.values()},
         task_create_missing_queues=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options={"polling_interval": 0.005} if url == MEMORY else {"visibility_timeout": 3600},
         broker_pool_limit=2,
         timezone="UTC",
         beat_schedule={
-            "sweep": {"task": "waybill.sweep", "schedule": 10.0, "options": {"queue": "orders"}},
-            "keep-house": {"task": "waybill.keep_house", "schedule": 3600.0, "options": {"queue": "reports"}},
+            "sweep": {"task": "waybill.sweep", "schedule": 10.0, "options": {"queue": names["orders"]}},
+            "keep-house": {"task": "waybill.keep_house", "schedule": 3600.0, "options": {"queue": names["reports"]}},
         },
     )
     return app
+
+
+def queue_name(settings: Settings, lane: str) -> str:
+    """What the lane's queue is called at the broker."""
+    return settings.broker.prefix + lane
 
 
 class Doorbell:
     """Rings at most every `rest` seconds per bell, from a thread of its own: nobody waits for the broker, and a broker that
     is away costs nothing but the time until the next sweep."""
 
-    def __init__(self, app: Celery, rest: float = 0.2) -> None:
+    def __init__(self, app: Celery, rest: float = 0.2, prefix: str = "") -> None:
+        """`prefix` is what the queues' names begin with."""
         self._app = app
+        self._prefix = prefix
         self._rest = rest
         self._rung: dict[tuple[str, str, str], None] = {}
         self._wake = threading.Condition(threading.Lock())
@@ -75,14 +84,17 @@ class Doorbell:
                 if self._stopping:
                     return
                 rung, self._rung = self._rung, {}
-            for task, lane, argument in rung:
-                self._send(task, lane, argument)
+            for bell in rung:
+                if not self._send(*bell):  # the others would only wait for the same broker
+                    break
             with self._wake:
                 self._wake.wait_for(lambda: self._stopping, timeout=self._rest)
 
-    def _send(self, task: str, lane: str, argument: str) -> None:
-        options: dict[str, Any] = {"queue": lane, "retry": False, "ignore_result": True}
+    def _send(self, task: str, lane: str, argument: str) -> bool:
+        options: dict[str, Any] = {"queue": self._prefix + lane, "retry": False, "ignore_result": True}
         try:
             self._app.send_task(f"waybill.{task}", args=[argument or lane], **options)
-        except self._app.connection_for_write().recoverable_connection_errors as error:
+        except Exception as error:  # noqa: BLE001 - the outermost recorder: each transport has its own errors, and the thread must live
             log.warning("doorbell.lost", task=task, lane=lane, error=type(error).__name__)
+            return False
+        return True

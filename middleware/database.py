@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import ARRAY, Connection, Engine, TextClause, create_engine, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
-from middleware.models import MONTHLY
+from middleware.models import MONTHLY, Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -43,11 +48,23 @@ def ensure_partitions(connection: Connection, now: datetime, months_ahead: int =
         for offset in range(months_ahead + 1):
             start = _month(now, offset)
             name = f"{table}_{start:%Y_%m}"
-            connection.execute(
-                text(f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{start:%Y-%m-%d}Z') TO ('{_month(now, offset + 1):%Y-%m-%d}Z')")
-            )
+            if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar() is not None:
+                continue
+            _make_partition(connection, table, name, f"'{start:%Y-%m-%d}Z'", f"'{_month(now, offset + 1):%Y-%m-%d}Z'")
             if table == "event_bodies":  # encrypted bytes do not compress, and 2 KB of them are cheaper in line than in TOAST
                 connection.execute(text(f"ALTER TABLE {name} ALTER COLUMN body SET STORAGE EXTERNAL, SET (toast_tuple_target = 8160)"))
+
+
+def _make_partition(connection: Connection, table: str, name: str, first: str, end: str) -> None:
+    """Rows of the month that went to the default partition meanwhile move along: PostgreSQL refuses the partition otherwise."""
+    at = "kept_at" if table == "event_bodies" else "at"
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('partitions', 0))"))
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS)"))
+    if connection.execute(text("SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name)"), {"name": name}).scalar():
+        return
+    moved = f"WITH moved AS (DELETE FROM {table}_default WHERE {at} >= {first} AND {at} < {end} RETURNING *)"
+    connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))
+    connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end})"))
 
 
 def drop_partitions(connection: Connection, table: str, before: datetime) -> list[str]:
@@ -73,3 +90,34 @@ def _config() -> Config:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def insert_rows(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]], *, on_conflict: str = "") -> None:
+    """Insert rows (all with the same keys) in one statement, one array per column: ten times cheaper than a VALUES list.
+    `on_conflict` is the clause's end, for example "DO NOTHING"."""
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    statement = _insert_statement(model, columns, on_conflict)
+    arrays = {name: [row[name] for row in rows] for name in columns}
+    session.execute(statement, {name: _as_text(values) if _is_array(model, name) else values for name, values in arrays.items()})
+
+
+@cache
+def _insert_statement(model: type[Base], columns: tuple[str, ...], on_conflict: str) -> TextClause:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    types = {name: model.__table__.c[name].type.compile(dialect) for name in columns}
+    arrays = ", ".join(f"CAST(:{name} AS {'text' if _is_array(model, name) else kind}[])" for name, kind in types.items())
+    values = ", ".join(f"CAST(v.{name} AS {kind})" if _is_array(model, name) else f"v.{name}" for name, kind in types.items())
+    end = f" ON CONFLICT {on_conflict}" if on_conflict else ""
+    names = ", ".join(columns)
+    return text(f"INSERT INTO {model.__tablename__} ({names}) SELECT {values} FROM unnest({arrays}) AS v ({names}){end}")  # noqa: S608 - our own names
+
+
+def _is_array(model: type[Base], name: str) -> bool:
+    return isinstance(model.__table__.c[name].type, ARRAY)
+
+
+def _as_text(values: Sequence[Sequence[int]]) -> list[str]:
+    """Arrays of arrays would be flattened by unnest: they travel as text."""
+    return ["{" + ",".join(map(str, inner)) + "}" for inner in values]

@@ -137,13 +137,10 @@ def decide(runtime: Runtime, lane: str) -> int:
         return 0
     readable, verdicts = _read(runtime, claimed)
     try:
-        rung = _decide_together(runtime, claimed, readable, verdicts)
+        rung = _decide_or_split(runtime, claimed, readable, verdicts)
     except LeaseLost:
         log.warning("decide.lease_lost", lane=lane, events=len(claimed))
         return len(claimed)
-    except Exception as error:  # noqa: BLE001 - the batch failed as a whole: find the one at fault
-        log.warning("decide.one_by_one", lane=lane, events=len(claimed), error=type(error).__name__)
-        rung = _decide_one_by_one(runtime, claimed, readable, verdicts)
     runtime.ring_after(rung, decide_again=lane if verdicts_due(verdicts) else None)
     return len(claimed)
 
@@ -217,6 +214,16 @@ def _decide_together(runtime: Runtime, claimed: Sequence[Claimed], readable: Seq
     return work
 
 
+def _decide_or_split(runtime: Runtime, claimed: Sequence[Claimed], readable: Sequence[Readable], verdicts: dict[int, Verdict]) -> Work:
+    try:
+        return _decide_together(runtime, claimed, readable, verdicts)
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - the batch failed as a whole: find the one at fault
+        log.warning("decide.one_by_one", lane=runtime.lane(claimed[0].connection), events=len(claimed), error=type(error).__name__)
+    return _decide_one_by_one(runtime, claimed, readable, verdicts)
+
+
 def _decide_one_by_one(runtime: Runtime, claimed: Sequence[Claimed], readable: Sequence[Readable], verdicts: dict[int, Verdict]) -> Work:
     by_id = {item.event.id: item for item in readable}
     last: Work | None = None
@@ -225,18 +232,25 @@ def _decide_one_by_one(runtime: Runtime, claimed: Sequence[Claimed], readable: S
         alone = [by_id[event.id]] if event.id in by_id else []
         known = {event.id: verdicts[event.id]} if event.id in verdicts else {}
         try:
-            last = _decide_together(runtime, [event], alone, known)
+            last = _decide_alone(runtime, event, alone, known)
         except LeaseLost:
             continue
-        except Exception as error:  # noqa: BLE001 - recorded as this event's cause
-            known = {event.id: _verdict_of(error, event, runtime)}
-            last = _decide_together(runtime, [event], [], known)
         verdicts.update(known)
         lanes |= last.lanes
     if last is None:
         raise LeaseLost
     last.lanes |= lanes
     return last
+
+
+def _decide_alone(runtime: Runtime, event: Claimed, alone: Sequence[Readable], known: dict[int, Verdict]) -> Work:
+    try:
+        return _decide_together(runtime, [event], alone, known)
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - recorded as this event's cause
+        known[event.id] = _verdict_of(error, event, runtime)
+    return _decide_together(runtime, [event], [], known)
 
 
 def _payment_of(item: Readable) -> tuple[str, str]:

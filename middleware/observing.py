@@ -10,6 +10,7 @@ from typing import Any
 import sentry_sdk
 import structlog
 from prometheus_client import Counter, Histogram
+from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
 from middleware import context
@@ -54,8 +55,8 @@ def configure(settings: Settings, transport: Transport | None = None) -> None:
         sentry_sdk.init(
             dsn=settings.sentry_dsn.reveal(),
             environment=settings.environment,
-            send_default_pii=False,
             include_local_variables=False,
+            integrations=[LoggingIntegration(event_level=None)],  # `report` sends an error once; its log line would send it again
             max_request_body_size="never",
             before_send=_scrub_report,
             before_breadcrumb=_scrub_breadcrumb,

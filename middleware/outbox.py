@@ -22,12 +22,14 @@ from sqlalchemy.orm import Session
 
 from middleware import context, observing, routes
 from middleware.connectors._http import Exchange, recording
+from middleware.database import insert_rows
 from middleware.domain.keys import order_key
 from middleware.domain.retry import Retry
 from middleware.errors import CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome
-from middleware.models import CallState, ExchangeRow, OrderRow, Switch
+from middleware.models import Call, CallState, ExchangeRow, OrderRow, Switch
 from middleware.observing import log
 from middleware.ports import OPERATIONS, Effect, Receipt
+from middleware.vault import VaultError
 from middleware.work import Cause, Outcome, Work
 
 if TYPE_CHECKING:
@@ -142,16 +144,19 @@ def _attempt(runtime: Runtime, call: Taken) -> Outcome:
 
 def _perform(runtime: Runtime, call: Taken) -> Outcome:
     connector = runtime.connector(call.connection)
-    payload = msgspec.json.decode(runtime.vault.open(call.payload, call.key))
+    try:
+        payload = msgspec.json.decode(runtime.vault.open(call.payload, call.key))
+    except VaultError as error:
+        return Outcome(CallState.DEAD, code=error.code, reason=str(error))
     effect = Effect(call.key, call.operation, call.subject, payload, call.attempts, call.correlation_id)
     try:
         return Outcome(CallState.DONE, _do(connector, call, effect))
     except CallError as error:
-        return _outcome_of(error, call, runtime)
+        return outcome_of(error, call, runtime)
     except Exception as error:  # noqa: BLE001 - the outermost recorder: nobody knows how far it came
         observing.report(error)
         log.error("call.bug", call_id=call.id, exc_info=error)
-        return _outcome_of(UnknownOutcome(f"bug: {type(error).__name__}"), call, runtime)
+        return outcome_of(UnknownOutcome(f"bug: {type(error).__name__}"), call, runtime)
 
 
 def _do(connector: Any, call: Taken, effect: Effect) -> Receipt:
@@ -164,7 +169,8 @@ def _do(connector: Any, call: Taken, effect: Effect) -> Receipt:
     return receipt
 
 
-def _outcome_of(error: CallError, call: Taken, runtime: Runtime) -> Outcome:
+def outcome_of(error: CallError, call: Taken | Call, runtime: Runtime) -> Outcome:
+    """What an error makes of a call after this attempt."""
     work = runtime.settings.work
     retry = Retry(work.call_attempts, work.retry_base, work.retry_cap)
     common: dict[str, Any] = {"code": error.code, "reason": error.reason, "field": error.field}
@@ -184,12 +190,12 @@ def _outcome_of(error: CallError, call: Taken, runtime: Runtime) -> Outcome:
     return Outcome(CallState.RETRY, retry_after=wait, burns_attempt=error.burns_attempt, **common)
 
 
-def _can_settle(runtime: Runtime, call: Taken) -> bool:
+def _can_settle(runtime: Runtime, call: Taken | Call) -> bool:
     operation = OPERATIONS[call.operation]
     return operation.repeatable or _is_native(runtime, call) or hasattr(runtime.connector(call.connection), operation.find or "-")
 
 
-def _is_native(runtime: Runtime, call: Taken) -> bool:
+def _is_native(runtime: Runtime, call: Taken | Call) -> bool:
     return call.operation in getattr(runtime.connector(call.connection), "NATIVE_IDEMPOTENCY", ())
 
 
@@ -257,8 +263,6 @@ def locked_order(session: Session, order_id: int | None) -> OrderRow | None:
 
 
 def _transcribe(session: Session, call: Taken, exchanges: Sequence[Exchange], now: datetime) -> None:
-    if not exchanges:
-        return
     rows = [
         {
             "at": now, "call_id": call.id, "attempt": call.attempts, "method": e.method, "path": e.path, "status": e.status,
@@ -266,7 +270,7 @@ def _transcribe(session: Session, call: Taken, exchanges: Sequence[Exchange], no
         }
         for e in exchanges
     ]  # fmt: skip
-    session.execute(insert(ExchangeRow).values(rows))
+    insert_rows(session, ExchangeRow, rows)
 
 
 def _switch_off(session: Session, connection: str, reason: str, now: datetime) -> None:

@@ -11,6 +11,7 @@ from cheroot.wsgi import Server
 
 from middleware import observing, runtime, settings
 from middleware.app import create_app
+from middleware.broker import queue_name
 from middleware.errors import SettingsError
 from middleware.observing import log
 from middleware.runtime import Runtime
@@ -98,7 +99,7 @@ class Embedded:
         keep_house(self._runtime)
         self._worker = self._runtime.celery.WorkController(
             pool="threads", concurrency=3 * self._runtime.settings.work.concurrency, loglevel="WARNING",
-            without_gossip=True, without_mingle=True, without_heartbeat=True, queues=list(settings.LANES), hostname="waybill@embedded",
+            without_gossip=True, without_mingle=True, without_heartbeat=True, queues=[queue_name(self._runtime.settings, lane) for lane in settings.LANES], hostname="waybill@embedded",
         )  # fmt: skip
         self._start(self._worker.start, "waybill-worker")
         self._sweeper = Sweeper(self._runtime)

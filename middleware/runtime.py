@@ -68,7 +68,7 @@ class Runtime:
 
     @cached_property
     def doorbell(self) -> Doorbell:
-        return Doorbell(self.celery)
+        return Doorbell(self.celery, prefix=self.settings.broker.prefix)
 
     @property
     def writer(self) -> GroupWriter:

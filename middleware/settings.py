@@ -46,9 +46,11 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """`url` empty means in this process (`memory://`)."""
+    """`url` empty means in this process (`memory://`). `prefix` begins the queues' names: Waybills that share a broker need
+    different ones, and then `celery worker -Q` names them with it."""
 
     url: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ ENVIRONMENT = {
     "WAYBILL_VAR": ("var",),
     "WAYBILL_DATABASE_URL": ("database", "url"),
     "WAYBILL_BROKER_URL": ("broker", "url"),
+    "WAYBILL_BROKER_PREFIX": ("broker", "prefix"),
     "WAYBILL_REDIS_URL": ("redis", "url"),
     "WAYBILL_HOST": ("web", "host"),
     "WAYBILL_PORT": ("web", "port"),

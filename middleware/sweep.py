@@ -13,8 +13,8 @@ from middleware.database import drop_partitions, ensure_partitions
 from middleware.errors import Busy, CallError, UnknownOutcome
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
-from middleware.outbox import locked_order
-from middleware.work import Cause, Outcome, Work
+from middleware.outbox import locked_order, outcome_of
+from middleware.work import Cause, Work
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
@@ -36,8 +36,10 @@ _PARKED_TOO_LONG = text(
     " WHERE state = 'parked' AND parked_until < :now RETURNING id"
 )
 _JOINED_MEANWHILE = text(
-    "UPDATE events SET state = 'due', due_at = :now, cause = NULL, detail = 'its order appeared' WHERE state = 'parked' AND id IN"
-    " (SELECT p.event_id FROM parked_keys p JOIN order_keys o ON o.key = p.key LIMIT 500) RETURNING id"
+    "WITH joined AS (DELETE FROM parked_keys WHERE event_id IN"
+    " (SELECT p.event_id FROM parked_keys p JOIN order_keys o ON o.key = p.key LIMIT 500) RETURNING event_id)"
+    " UPDATE events SET state = 'due', due_at = :now, attempts = 0, detail = 'its order appeared' WHERE id IN (SELECT event_id FROM joined)"
+    " AND (state = 'parked' OR (state = 'dead' AND cause = 'order_unknown')) RETURNING id"
 )
 _DUE_EVENTS = text("SELECT DISTINCT lane FROM events WHERE state = 'due' AND due_at <= :now")
 _DUE_CALLS = text("SELECT DISTINCT lane FROM calls WHERE state IN ('pending', 'retry', 'unknown') AND due_at <= :now")
@@ -68,7 +70,8 @@ def sweep(runtime: Runtime) -> None:
 
 
 def expire_calls(runtime: Runtime) -> list[int]:
-    """Turn calls whose lease ran out into *unknown*: they rest, are looked up, and only then made again."""
+    """Turn calls whose lease ran out into *unknown*: they rest, are looked up, and only then made again. One that cannot be
+    looked up, or whose attempts are spent, is dead."""
     now = runtime.now()
     with runtime.engine.connect() as connection:
         expired = connection.execute(
@@ -76,19 +79,21 @@ def expire_calls(runtime: Runtime) -> list[int]:
         ).all()
     done = []
     for call_id, order_id, name, operation in expired:
-        settings = runtime.settings.connections.get(name)
+        if name not in runtime.settings.connections:
+            continue
         with runtime.sessions.begin() as session:
             order = locked_order(session, order_id)
             row = session.scalars(select(Call).where(Call.id == call_id, Call.state == CallState.MAKING, Call.lease_until < now).with_for_update()).first()
             if row is None:
                 continue
-            row.state, row.look_up, row.token, row.lease_until = CallState.UNKNOWN, True, None, None
-            row.cause, row.detail = UnknownOutcome.code, "the worker vanished while it was being made"
-            row.due_at = now + timedelta(seconds=settings.settle if settings else 0)
+            outcome = outcome_of(UnknownOutcome("the worker vanished while it was being made"), row, runtime)
+            row.state, row.look_up, row.token, row.lease_until = outcome.state, True, None, None
+            row.cause, row.detail, row.ended_at = outcome.code, outcome.reason, now if outcome.state is CallState.DEAD else None
+            row.due_at = now + timedelta(seconds=outcome.retry_after or 0)
             work = Work(session, runtime.settings, runtime.vault, now)
             work.begin(Cause(name, f"call {call_id} {operation}", (), None, call_id, row.correlation_id, row.traceparent))
             if order is not None and operation in routes.OUTCOMES:
-                routes.OUTCOMES[operation](Outcome(CallState.UNKNOWN, reason=row.detail), order, work)
+                routes.OUTCOMES[operation](outcome, order, work)
                 routes.follow_up(work)
             work.flush()
         log.warning("call.vanished", call_id=call_id, connection=name)

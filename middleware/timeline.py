@@ -70,6 +70,11 @@ class Page:
     find: str
     counts: tuple[tuple[str, int], ...]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an order on this page waits for something."""
+        return any(order.waits for order in self.orders)
+
 
 def orders(runtime: Runtime, page: int = 1, find: str = "") -> Page:
     """A page of orders; `find` is a number or an id, in the shop or in the ERP."""

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from mappings.canonical import Order
+from middleware.database import insert_rows
 from middleware.domain import transitions
 from middleware.errors import IllegalTransition
 from middleware.models import Call, CallState, EventState, Link, OrderKey, OrderRow, ParkedKey, PaymentRow, TransitionRow
@@ -102,6 +103,7 @@ class Work:
     _payments: dict[tuple[str, str], PaymentRow] = field(default_factory=dict)
     _parked: dict[int, tuple[Verdict, frozenset[str]]] = field(default_factory=dict)
     _asks: list[dict[str, Any]] = field(default_factory=list)
+    _audit: list[tuple[OrderRow | None, dict[str, Any]]] = field(default_factory=list)
 
     def lock(self, keys: Iterable[str]) -> set[str]:
         """Try to lock the keys until the end of the transaction, in sorted order; returns those that were free."""
@@ -148,7 +150,7 @@ class Work:
         if not new:
             return
         self.session.flush()
-        self.session.execute(insert(OrderKey).values([{"key": key, "order_id": order.id} for key in new]).on_conflict_do_nothing())
+        insert_rows(self.session, OrderKey, [{"key": key, "order_id": order.id} for key in new], on_conflict="DO NOTHING")
         self._orders.update(dict.fromkeys(new, order))
         self._release(new)
 
@@ -182,14 +184,11 @@ class Work:
 
     def audit(self, order: OrderRow | None, thing: str, was: str, becomes: str, detail: str = "", *, refused: bool = False) -> None:
         """Add a row to the audit trail."""
-        row = TransitionRow(
-            at=self.now, order_id=order.id if order else None, thing=thing, was=str(was), becomes=str(becomes),
-            cause=self.cause.label, refused=refused, detail=detail, correlation_id=self.cause.correlation_id,
-        )  # fmt: skip
-        if order is not None and order.id is None:
-            self.session.flush()
-            row.order_id = order.id
-        self.session.add(row)
+        row = {
+            "at": self.now, "thing": thing, "was": str(was), "becomes": str(becomes), "cause": self.cause.label, "refused": refused,
+            "detail": detail, "correlation_id": self.cause.correlation_id,
+        }  # fmt: skip
+        self._audit.append((order, row))
 
     def link(self, connection: str, kind: str, our_id: str, remote_id: str, number: str) -> None:
         """Join our id and theirs; the same link twice is one."""
@@ -222,7 +221,7 @@ class Work:
         """Supersede pending calls that nothing has begun yet; returns how many."""
         before = len(self._asks)
         self._asks = [row for row in self._asks if (row["connection"], row["operation"], row["subject"]) != (connection, operation, subject)]
-        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING)
+        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING, ~Call.look_up)
         done = self.session.execute(update(Call).where(*mine).values(state=CallState.SUPERSEDED, ended_at=self.now))
         return before - len(self._asks) + int(getattr(done, "rowcount", 0))
 
@@ -243,12 +242,13 @@ class Work:
     def flush(self) -> None:
         """Write everything that is still in memory."""
         self.session.flush()
+        audit = [{**row, "order_id": order.id if order else None} for order, row in self._audit]
+        insert_rows(self.session, TransitionRow, audit)
         parked = [{"key": key, "event_id": event} for event, (verdict, keys) in self._parked.items() for key in keys if verdict.state is EventState.PARKED]
-        if parked:
-            self.session.execute(insert(ParkedKey).values(parked).on_conflict_do_nothing())
-        if self._asks:
-            self.session.execute(insert(Call).values(self._asks).on_conflict_do_nothing(index_elements=["key"]))
-            self._asks.clear()
+        insert_rows(self.session, ParkedKey, parked, on_conflict="DO NOTHING")
+        insert_rows(self.session, Call, self._asks, on_conflict="(key) DO NOTHING")
+        self._audit.clear()
+        self._asks.clear()
 
     def _allowed(self, order: OrderRow, table: str, thing: str, was: str, becomes: str) -> bool:
         try:

@@ -6,7 +6,10 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+import psycopg
+from psycopg import sql
 from rich.console import Console
+from sqlalchemy.engine import make_url
 
 from middleware import connectors, observing, settings
 from middleware.database import engine_for, migrate
@@ -16,7 +19,7 @@ from middleware.runtime import Runtime
 from middleware.settings import Settings, with_database
 
 _WIDE = 240
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 """Where commands print; what goes into a pipe or a file is not cut to a terminal's width."""
 
 
@@ -34,11 +37,12 @@ def loaded() -> Settings:
 
 @contextlib.contextmanager
 def database(configured: Settings, *, fresh: bool = False) -> Iterator[Settings]:
-    """The settings with a migrated database: the configured one, or an embedded one for as long as the block runs; `fresh`
-    empties the embedded one first."""
+    """The settings with a migrated database: the configured one, or an embedded one for as long as the block runs. `fresh`
+    begins with an empty one: on a configured server that is a database of its own, `waybill_demo`, never yours."""
     if configured.database.url:
-        _migrate(configured.database.url)
-        yield configured
+        found = with_database(configured, _empty_beside(configured.database.url)) if fresh else configured
+        _migrate(found.database.url)
+        yield found
         return
     with EmbeddedPostgres(configured.var) as server:
         if fresh:
@@ -50,6 +54,17 @@ def database(configured: Settings, *, fresh: bool = False) -> Iterator[Settings]
             yield found
         finally:
             (configured.var / "database.url").unlink(missing_ok=True)
+
+
+def _empty_beside(url: str, name: str = "waybill_demo") -> str:
+    """Make an empty database on the server of `url`; returns its URL. Raises `SettingsError` when the role may not."""
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        raise SettingsError([f"database.url: cannot make the database {name} there: {type(error).__name__}"]) from error
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 def _migrate(url: str) -> None:

@@ -101,7 +101,7 @@ def check() -> None:
         if not found.keys:
             mistakes.append("keys: missing; expected at least one reference to base64 of 32 bytes (waybill init makes one)")
     for line in mistakes:
-        out.print(line, style="red", markup=False)
+        out.print(line, style="red", markup=False, soft_wrap=True)
     if mistakes:
         sys.exit(1)
     out.print(f"The configuration is right: {len(found.connections)} connections, {len(found.stores)} stores.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
+from middleware.domain.keys import payment_key
 from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
 from middleware.work import Work
@@ -32,6 +33,7 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
         recorded_at=work.now, parts=[], outcome="", raw_code="",
     )  # fmt: skip
     work.add_payment(payment)
+    work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
     return payment
 
 

@@ -56,7 +56,7 @@ class FaultProxy:
         self._state = threading.Condition()
         self._busy = 0
         self._closed = False
-        self._released = threading.Event()
+        self._held: list[threading.Event] = []
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="fault-proxy")
         self._thread.start()
@@ -81,11 +81,17 @@ class FaultProxy:
         """Forward, then reset the connection instead of replying: the effect happened."""
         self._add(FaultKind.RESET_AFTER, method, path, 0.0, times)
 
-    def release(self) -> None:
-        """End every hold that is under way now."""
+    def release(self, count: int | None = None) -> None:
+        """End the `count` oldest holds that are under way now; every one by default."""
         with self._state:
-            released, self._released = self._released, threading.Event()
-        released.set()
+            for hold in self._held[:count]:
+                hold.set()
+            del self._held[:count]
+
+    def wait_held(self, count: int, timeout: float = 30.0) -> bool:
+        """Wait until `count` exchanges are held; False when that took longer than `timeout` seconds."""
+        with self._state:
+            return self._state.wait_for(lambda: len(self._held) >= count, timeout)
 
     def wait_idle(self, timeout: float = 30.0) -> bool:
         """Wait until no request is under way, held ones included; False when that took longer than `timeout` seconds."""
@@ -111,15 +117,27 @@ class FaultProxy:
         with self._state:
             self._faults.append(_Fault(kind, method, re.compile(path), seconds, times))
 
-    def _begin(self, method: str, path: str) -> tuple[FaultKind | None, float, threading.Event]:
+    def _begin(self, method: str, path: str) -> tuple[FaultKind | None, float]:
         with self._state:
             self._busy += 1
             for fault in self._faults:
                 if fault.times and fault.method == method and fault.path.search(path.partition("?")[0]):
                     fault.times -= 1
                     self.done[fault.kind] += 1
-                    return fault.kind, fault.seconds, self._released
-            return None, 0.0, self._released
+                    return fault.kind, fault.seconds
+            return None, 0.0
+
+    def _hold(self, seconds: float) -> None:
+        hold = threading.Event()
+        with self._state:
+            if self._closed:
+                return
+            self._held.append(hold)
+            self._state.notify_all()
+        hold.wait(seconds)
+        with self._state:
+            if hold in self._held:
+                self._held.remove(hold)
 
     def _end(self) -> None:
         with self._state:
@@ -149,25 +167,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         proxy = self.server.proxy
-        kind, seconds, released = proxy._begin(self.command, self.path)
+        kind, seconds = proxy._begin(self.command, self.path)
         try:
-            self._serve(proxy, kind, seconds, released)
+            self._serve(proxy, kind, seconds)
         finally:
             proxy._end()
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
 
-    def _serve(self, proxy: FaultProxy, kind: FaultKind | None, seconds: float, released: threading.Event) -> None:
+    def _serve(self, proxy: FaultProxy, kind: FaultKind | None, seconds: float) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if kind is FaultKind.RESET_BEFORE:
             return self._reset()
         if kind is FaultKind.DELAY_REQUEST:
-            released.wait(seconds)
+            proxy._hold(seconds)
         if proxy._closed:
             return self._reset()
         answer = self._forwarded(proxy, body)
         if kind is FaultKind.DELAY_REPLY:
-            released.wait(seconds)
+            proxy._hold(seconds)
         if kind is FaultKind.RESET_AFTER or answer is None:
             return self._reset()
         self._reply(*answer)

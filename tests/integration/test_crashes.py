@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,40 +15,11 @@ from middleware.runtime import Runtime
 from middleware.simulators.drupal.checkout import Line
 from middleware.simulators.drupal.simulator import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
+from tests.integration.conftest import Victim
 from tests.world import World, connections, hear, intent_event, place, refund_event, rows
 
 KILLED = int(signal.SIGKILL)
 TOTAL = 4470
-
-
-class Victim:
-    """The process in `victim.py`: forks a worker, which dies where it is told."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.victim"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONFAULTHANDLER": ""}
-        )  # fmt: skip
-
-    def run(self, **order: Any) -> dict[str, Any]:
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        assert not answer["failed"], "the child ended with an error of its own"
-        return answer
-
-    def close(self) -> None:
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-
-@pytest.fixture
-def victim() -> Iterator[Victim]:
-    made = Victim()
-    yield made
-    made.close()
 
 
 @dataclass
@@ -76,10 +43,10 @@ class Journey:
         place(self.runtime, placed.uuid, f"m{self.number}", number=str(1000 + self.number), internal=str(self.number), payment=intent)
         return placed.uuid
 
-    def work(self, at: int) -> dict[str, Any]:
+    def work(self, at: int, way: str = "work") -> dict[str, Any]:
         """A child does what a worker does, and dies before step `at`."""
-        where = {"url": self.world.database_url, "erp": self.erp.url, "shop": self.shop.url, "key": self.world.keys[0], "prof": 1}
-        return self.victim.run(way="work", at=at, ahead=self.world.clock.ahead.total_seconds(), **where)
+        where = {"url": self.world.database_url, "erp": self.erp.url, "shop": self.shop.url, "key": self.world.keys[0]}
+        return self.victim.run(way=way, at=at, ahead=self.world.clock.ahead.total_seconds(), **where)
 
     def finish(self) -> None:
         """Time passes: leases end, unknown outcomes rest; another worker goes on."""
@@ -156,10 +123,10 @@ def journey(database_url: str, erp: ErpSimulator, shop: DrupalSimulator, victim:
 
 
 def test_a_worker_killed_between_any_two_steps_loses_nothing_and_doubles_nothing(journey: Journey, capsys: pytest.CaptureFixture[str]) -> None:
+    journey.begin()
+    journey.work(at=0, way="warm_up")
     clean = journey.begin()
     answer = journey.work(at=0)
-    import cProfile,pstats,time
-    o=journey.begin();t=time.time();journey.work(at=0);print(time.time()-t); pr=cProfile.Profile();pr.enable();journey.finish();pr.disable();pstats.Stats(pr).sort_stats('cumtime').print_stats(40);assert 0
     steps = answer["steps"]
     assert (answer["signal"], journey.result(clean)) == (0, EXPECTED)
     deaths = 0

@@ -79,7 +79,13 @@ def runtime_of(order: dict[str, Any]) -> Runtime:
         work=Work(retry_base=0.001, retry_cap=0.01), keys=(secret(order["key"]),),
     )  # fmt: skip
     made = replace(made, database=replace(made.database, pool=2))
-    return Runtime(made, now=lambda: datetime.now(UTC) + timedelta(seconds=order.get("ahead", 0)), ring=lambda *_: None, seed=1)
+    runtime = Runtime(made, now=lambda: datetime.now(UTC) + timedelta(seconds=order.get("ahead", 0)), ring=lambda *_: None, seed=1)
+    runtime.engine = _engines.setdefault(order["url"], runtime.engine)
+    return runtime
+
+
+_engines: dict[str, Engine] = {}
+"""Engines without connections, inherited by the children for the sake of their compiled statements."""
 
 
 def work(order: dict[str, Any], steps: Steps) -> None:
@@ -87,13 +93,12 @@ def work(order: dict[str, Any], steps: Steps) -> None:
     runtime = runtime_of(order)
     steps.watch_engine(runtime.engine)
     steps.watch_http()
-    if order.get("prof"):
-        import cProfile, pstats
-        p = cProfile.Profile(); p.enable()
+    _drain(runtime)
+
+
+def _drain(runtime: Runtime) -> None:
     while sum(inbox.decide(runtime, lane) for lane in ("payments", "orders")) + outbox.make(runtime, "orders"):
         pass
-    if order.get("prof"):
-        p.disable(); pstats.Stats(p, stream=open("/tmp/prof.txt","w")).sort_stats("cumtime").print_stats(45)
 
 
 def keep(order: dict[str, Any], steps: Steps) -> None:
@@ -144,6 +149,12 @@ def _starve() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def warm_up(order: dict[str, Any]) -> None:
+    """Work here, so that the children need not compile what was compiled before; leaves no connection open."""
+    _drain(runtime_of(order))
+    _engines[order["url"]].dispose()
+
+
 WAYS = {"work": work, "keep": keep, "poisoned": poisoned}
 
 
@@ -170,7 +181,12 @@ def main() -> None:
     for system in ("drupal", "stripe", "demo_erp"):
         connector_class(system)  # imported once, not in every child
     for line in sys.stdin:
-        print(json.dumps(bury(json.loads(line))), flush=True)
+        order = json.loads(line)
+        if order["way"] == "warm_up":
+            warm_up(order)
+            print(json.dumps({"failed": False}), flush=True)
+        else:
+            print(json.dumps(bury(order)), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import pytest
 
 from middleware.simulators.proxy import FaultProxy
 
-from . import tryton_server
+from . import localstripe_server, tryton_server
+from .programs import Unavailable
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,7 @@ def tryton() -> Iterator[tryton_server.Tryton]:
     try:
         started = tryton_server.running()
         server = started.__enter__()
-    except tryton_server.Unavailable as reason:
+    except Unavailable as reason:
         pytest.skip(f"no real Tryton: {reason}")
     try:
         yield server
@@ -29,3 +30,17 @@ def tryton_proxy(tryton: tryton_server.Tryton) -> Iterator[FaultProxy]:
     """A fault proxy in front of it; `tryton.proxied(tryton_proxy)` is the address to call."""
     with tryton.proxy() as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def localstripe() -> Iterator[localstripe_server.Localstripe]:
+    """A running localstripe, shared by the tests of a session."""
+    try:
+        started = localstripe_server.running()
+        server = started.__enter__()
+    except Unavailable as reason:
+        pytest.skip(f"no localstripe: {reason}")
+    try:
+        yield server
+    finally:
+        started.__exit__(None, None, None)

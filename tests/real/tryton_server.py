@@ -11,9 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,17 +28,13 @@ from middleware.embedded import EmbeddedPostgres
 from middleware.errors import SettingsError
 from middleware.simulators.proxy import FaultProxy
 
-HERE = Path(__file__).parent
-VAR = HERE.parent.parent / "var"
+from .programs import HERE, VAR, Unavailable, await_listener, free_port, installed, run
+
 PACKAGES = ["trytond", "trytond_sale", "trytond_web_shop", "proteus", "psycopg[binary]", "psycopg_pool"]
 MODULES = ["sale", "web_shop"]
 PASSWORD = "admin-pw"
 CONSTRAINTS = HERE / "tryton-constraints.txt"
 BOOTSTRAP = HERE / "tryton_bootstrap.py"
-
-
-class Unavailable(Exception):
-    """This machine cannot run Tryton; the text says why."""
 
 
 @dataclass
@@ -103,7 +97,7 @@ class Tryton:
         # Named with -d: trytond remembers its list of databases for five minutes and would not see this one.
         with (VAR / "tryton.log").open("ab") as log:
             self._process = subprocess.Popen([*self.command, "-d", self.database], stdout=log, stderr=log)
-        _await(self._process, self.root)
+        await_listener(self._process, self.root, VAR / "tryton.log")
 
     def stop(self) -> None:
         """Stop trytond and drop its database."""
@@ -135,9 +129,9 @@ def running() -> Iterator[Tryton]:
     with _cluster() as cluster:
         with (VAR / "tryton.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            binaries = _installed()
+            binaries = installed("tryton", PACKAGES)
             template, facts = _seeded(cluster, binaries)
-        port = _free_port()
+        port = free_port()
         config = _config(f"run-{port}", cluster, port)
         tryton = Tryton(f"http://127.0.0.1:{port}", [str(binaries / "trytond"), "-c", str(config)], cluster, template, **facts)
         try:
@@ -146,18 +140,6 @@ def running() -> Iterator[Tryton]:
         finally:
             tryton.stop()
             config.unlink()
-
-
-def _installed() -> Path:
-    """The bin folder of a virtual environment with exactly the pinned versions."""
-    home, wanted = VAR / "tryton-venv", CONSTRAINTS.read_text("utf-8")
-    stamp = home / "waybill-constraints.txt"
-    if stamp.is_file() and stamp.read_text("utf-8") == wanted:
-        return home / "bin"
-    _run([sys.executable, "-m", "venv", "--clear", str(home)], "the virtual environment cannot be made")
-    _run([str(home / "bin" / "pip"), "install", "-q", "-c", str(CONSTRAINTS), *PACKAGES], "Tryton cannot be installed")
-    stamp.write_text(wanted, "utf-8")
-    return home / "bin"
 
 
 @contextmanager
@@ -215,9 +197,9 @@ def _seed(cluster: str, binaries: Path, database: str) -> dict[str, Any]:
     admin = [str(binaries / "trytond-admin"), "-c", str(config), "-d", database]
     env = {**os.environ, "TRYTONPASSFILE": str(password)}
     # An --email in the second command would take the administrator's rights away (trytond 8.2.1).
-    _run([*admin, "--all", "--email", "admin@example.invalid"], "the database cannot be made", env)
-    _run([*admin, "-u", *MODULES, "--activate-dependencies"], "the modules cannot be activated", env)
-    told = _run([str(binaries / "python"), str(BOOTSTRAP), database, str(config)], "the seed failed", env)
+    run([*admin, "--all", "--email", "admin@example.invalid"], "the database cannot be made", env)
+    run([*admin, "-u", *MODULES, "--activate-dependencies"], "the modules cannot be activated", env)
+    told = run([str(binaries / "python"), str(BOOTSTRAP), database, str(config)], "the seed failed", env)
     return json.loads(told.strip().splitlines()[-1])
 
 
@@ -226,30 +208,3 @@ def _config(name: str, cluster: str, port: int) -> Path:
     uri = urlsplit(cluster)._replace(path="/").geturl()
     path.write_text(f"[web]\nlisten = 127.0.0.1:{port}\n[database]\nuri = {uri}\n", "utf-8")
     return path
-
-
-def _run(command: list[str], why: str, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode:
-        raise Unavailable(f"{why}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    return done.stdout
-
-
-def _await(process: subprocess.Popen[bytes], root: str) -> None:
-    at, until = urlsplit(root), time.monotonic() + 60
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise Unavailable(f"trytond ended with {process.returncode}: see var/tryton.log")
-        try:
-            socket.create_connection((at.hostname, at.port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise Unavailable("trytond did not listen within 60 s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -80,6 +80,21 @@ def test_a_held_request_has_its_effect_although_its_caller_has_gone(proxy, targe
     assert target.effects == [("POST", "/orders", b"x")]
 
 
+def test_holds_end_in_the_order_in_which_they_began(proxy, target):
+    proxy.delay_request(60, times=2)
+    for number, body in enumerate((b"first", b"second"), 1):
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(f"{proxy.url}/orders", data=body, timeout=0.3)
+        assert proxy.wait_held(number)
+    proxy.release(1)
+    while not target.effects:
+        assert not proxy.wait_idle(0.05)
+    assert [body for _, _, body in target.effects] == [b"first"]
+    proxy.release()
+    assert proxy.wait_idle()
+    assert [body for _, _, body in target.effects] == [b"first", b"second"]
+
+
 @pytest.mark.parametrize(("fault", "effects"), [("reset_before", 0), ("reset_after", 1)])
 def test_a_reset_comes_before_or_after_the_effect(proxy, target, fault, effects):
     getattr(proxy, fault)(times=1)
