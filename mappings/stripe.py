@@ -16,9 +16,9 @@ from marshmallow import fields, validate
 from mappings.canonical import Ignored, Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from mappings.fields import Payload, UnixTime
 
-ZERO_DECIMAL = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
+ZERO_DECIMAL = frozenset(["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"])
 """Currencies whose amounts Stripe sends in major units: https://docs.stripe.com/currencies#zero-decimal."""
-THREE_DECIMAL = frozenset("BHD JOD KWD OMR TND".split())
+THREE_DECIMAL = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
 
 STATUSES = {
     "requires_payment_method": PaymentState.PENDING,
@@ -183,7 +183,9 @@ def _refund(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChan
 
 
 def _refund_part(refund: Mapping[str, Any], exponents: Mapping[str, int]) -> PaymentPart:
-    return PaymentPart(PartKind.REFUND, refund["id"], _money(refund["amount"], refund["currency"], exponents), refund["status"] not in REFUND_FAILED)
+    return PaymentPart(
+        PartKind.REFUND, refund["id"], _money(refund["amount"], refund["currency"], exponents), refund["status"] not in REFUND_FAILED
+    )
 
 
 def _dispute(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
@@ -196,6 +198,7 @@ def _dispute(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentCha
 
 TOPICS: dict[str, Callable[[Any, datetime, Mapping[str, int]], PaymentChange | None]] = {
     "payment_intent.created": _intent,
+    "payment_intent.fetched": _intent,
     "payment_intent.processing": _intent,
     "payment_intent.requires_action": _intent,
     "payment_intent.amount_capturable_updated": _intent,

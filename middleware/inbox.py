@@ -7,6 +7,7 @@ flows and write states, audit and calls in one transaction. What fails together 
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,17 +23,19 @@ from mappings.canonical import Message, PaymentChange
 from middleware import context, observing, routes
 from middleware.domain.keys import keys_of, subject_key
 from middleware.domain.retry import Retry
-from middleware.errors import ErrorClass, WaybillError
+from middleware.errors import ErrorClass, UnknownConnection, WaybillError
 from middleware.models import EventState
 from middleware.observing import log
 from middleware.ports import Delivery, Inbound
-from middleware.work import Cause, Verdict, Work
+from middleware.work import Cause, Hint, Verdict, Work
 from middleware.writer import Row
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
 _LENGTH = struct.Struct(">I")
+_LONGEST_NAME = 255
+_LONGEST_DETAIL = 2_000
 _encode = msgspec.json.Encoder().encode
 _UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -60,7 +63,10 @@ def receive(runtime: Runtime, connection: str, request: Inbound, correlation_id:
 
 def admit(runtime: Runtime, connection: str, request: Inbound, correlation_id: str = "", traceparent: str = "") -> list[Row]:
     """The first half of `receive`: verify and split; the rows are sealed and wait to be kept. Raises `Refused`."""
-    return _rows(runtime, connection, runtime.connector(connection).read(request), request.headers, correlation_id, traceparent)
+    connector = runtime.connector(connection)
+    if not hasattr(connector, "read"):
+        raise UnknownConnection(f"no deliveries are expected at {connection!r}")
+    return _rows(runtime, connection, connector.read(request), request.headers, correlation_id, traceparent)
 
 
 def keep(runtime: Runtime, connection: str, deliveries: Sequence[Delivery]) -> int:
@@ -72,21 +78,30 @@ def keep(runtime: Runtime, connection: str, deliveries: Sequence[Delivery]) -> i
 def _rows(
     runtime: Runtime, connection: str, deliveries: Sequence[Delivery], headers: Mapping[str, str], correlation_id: str, traceparent: str
 ) -> list[Row]:
-    """A hint gets an id of ours: it is never a duplicate here."""
+    """A hint without an id of the provider's gets one of ours: it is never a duplicate here."""
+    if any(delivery.hint for delivery in deliveries):
+        runtime.hints.check(connection)
     lane = runtime.lane(connection)
     kept_headers = _encode({name: value for name, value in headers.items() if name not in _UNKEPT_HEADERS})
     envelope = _LENGTH.pack(len(kept_headers)) + kept_headers
     correlation_id = correlation_id or token_hex(16)
     rows = []
     for delivery in deliveries:
-        identity = f"hint:{token_hex(16)}" if delivery.hint else delivery.delivery_id
+        identity = _name(delivery.delivery_id) or f"hint:{token_hex(16)}"
         body = runtime.vault.seal(envelope + delivery.payload, connection, identity)
         rows.append(
             Row(
-                connection, identity, delivery.topic, delivery.subject, lane, body, delivery.occurred_at, delivery.hint, correlation_id, traceparent
+                connection, identity, _name(delivery.topic), _name(delivery.subject), lane, body, delivery.occurred_at, delivery.hint, correlation_id, traceparent
             )  # fmt: skip
         )
     return rows
+
+
+def _name(text: str) -> str:
+    """A name from outside as the database can hold and index it: without NUL, and hashed when it is too long."""
+    if len(text) > _LONGEST_NAME:
+        return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return text.replace("\0", "\ufffd")
 
 
 def unpack(body: bytes) -> tuple[dict[str, str], bytes]:
@@ -109,6 +124,7 @@ class Claimed:
     subject: str
     attempts: int
     kept_at: datetime
+    hint: bool
     correlation_id: str
     traceparent: str
     body: bytes | None
@@ -122,7 +138,7 @@ class Readable:
     """A claimed event with its message and join keys."""
 
     event: Claimed
-    message: Message
+    message: Message | Hint
     keys: tuple[str, ...]
 
     @property
@@ -154,7 +170,7 @@ RETURNING events.id
 """
 _CLAIM_SUSPECT, _CLAIM_BATCH = text(_CLAIM.format(suspect=">")), text(_CLAIM.format(suspect="="))
 _FETCH = text(
-    "SELECT e.id, e.connection, e.delivery_id, e.topic, e.subject, e.attempts, e.kept_at, e.correlation_id, e.traceparent, b.body"
+    "SELECT e.id, e.connection, e.delivery_id, e.topic, e.subject, e.attempts, e.kept_at, e.hint, e.correlation_id, e.traceparent, b.body"
     " FROM events e LEFT JOIN event_bodies b ON b.event_id = e.id AND b.kept_at = e.kept_at WHERE e.id = ANY(:ids) ORDER BY e.id"
 )
 
@@ -177,11 +193,12 @@ def _read(runtime: Runtime, claimed: Sequence[Claimed]) -> tuple[list[Readable],
     readable, verdicts = [], {}
     for event in claimed:
         try:
-            message = translate(runtime, event)
+            message = Hint(event.subject, runtime.lane(event.connection)) if event.hint else translate(runtime, event)
         except Exception as error:  # noqa: BLE001 - recorded as this event's cause
             verdicts[event.id] = _verdict_of(error, event, runtime)
             continue
-        readable.append(Readable(event, message, keys_of(message, event.connection, runtime.settings)))
+        keys = () if isinstance(message, Hint) else keys_of(message, event.connection, runtime.settings)
+        readable.append(Readable(event, message, keys))
     return readable, verdicts
 
 
@@ -297,7 +314,7 @@ def _bookkeep(work: Work, claimed: Sequence[Claimed], verdicts: Mapping[int, Ver
             "attempts": [event.attempts for event, _ in ended],
             "states": [str(verdict.state) for _, verdict in ended],
             "causes": [verdict.cause for _, verdict in ended],
-            "details": [verdict.detail for _, verdict in ended],
+            "details": [verdict.detail and verdict.detail.replace("\0", "\ufffd")[:_LONGEST_DETAIL] for _, verdict in ended],
             "orders": [verdict.order.id if verdict.order else None for _, verdict in ended],
             "dues": [verdict.due_at for _, verdict in ended],
             "parked": [verdict.parked_until for _, verdict in ended],

@@ -20,15 +20,15 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from middleware import context, observing, routes
+from middleware import context, inbox, observing, routes
 from middleware.connectors._http import Exchange, recording
 from middleware.database import insert_rows
 from middleware.domain.keys import order_key
 from middleware.domain.retry import Retry
-from middleware.errors import CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome
+from middleware.errors import Busy, CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome
 from middleware.models import Call, CallState, ExchangeRow, OrderRow, Switch
 from middleware.observing import log
-from middleware.ports import OPERATIONS, Effect, Receipt
+from middleware.ports import OPERATIONS, Delivery, Effect, Receipt
 from middleware.vault import VaultError
 from middleware.work import Cause, Outcome, Work
 
@@ -150,7 +150,7 @@ def _perform(runtime: Runtime, call: Taken) -> Outcome:
         return Outcome(CallState.DEAD, code=error.code, reason=str(error))
     effect = Effect(call.key, call.operation, call.subject, payload, call.attempts, call.correlation_id)
     try:
-        return Outcome(CallState.DONE, _do(connector, call, effect))
+        return Outcome(CallState.DONE, _do(runtime, connector, call, effect))
     except CallError as error:
         return outcome_of(error, call, runtime)
     except Exception as error:  # noqa: BLE001 - the outermost recorder: nobody knows how far it came
@@ -159,14 +159,20 @@ def _perform(runtime: Runtime, call: Taken) -> Outcome:
         return outcome_of(UnknownOutcome(f"bug: {type(error).__name__}"), call, runtime)
 
 
-def _do(connector: Any, call: Taken, effect: Effect) -> Receipt:
+def _do(runtime: Runtime, connector: Any, call: Taken, effect: Effect) -> Receipt:
     operation = OPERATIONS[call.operation]
     if call.look_up and operation.find and hasattr(connector, operation.find):
         found: Receipt | None = getattr(connector, operation.find)(effect)
         if found is not None:
             return found
-    receipt: Receipt = getattr(connector, call.operation)(effect)
-    return receipt
+    answer: Receipt | Delivery = getattr(connector, call.operation)(effect)
+    if isinstance(answer, Receipt):
+        return answer
+    try:
+        inbox.keep(runtime, call.connection, [answer])
+    except Busy as error:
+        raise Transient(str(error)) from error
+    return Receipt(answer.delivery_id, state="fetched")
 
 
 def outcome_of(error: CallError, call: Taken | Call, runtime: Runtime) -> Outcome:

@@ -23,8 +23,8 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event inside a verified request. `payload` is the bytes that `translate` will read; `hint` ones are never
-    de-duplicated at keep."""
+    """One event inside a verified request. `payload` is the bytes that `translate` will read. A `hint` only says that something
+    of `subject` changed; without an id of the provider's (empty) it is never de-duplicated at keep."""
 
     delivery_id: str
     topic: str
@@ -93,6 +93,14 @@ class WritesOrderStatus(Protocol):
 
 
 @runtime_checkable
+class FetchesPayments(Protocol):
+    def fetch_payment(self, effect: Effect) -> Delivery:
+        """Ask the provider how the payment `effect.payload["subject"]` is now. The delivery's id is a fingerprint of the answer:
+        the same answer twice is one event. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
 class ListsChangedOrders(Protocol):
     def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
         """Pages of order changes after `since` (the system's clock), oldest first; raises `CallError`."""
@@ -115,6 +123,7 @@ OPERATIONS = {
     for operation in (
         Operation("create_order", CreatesOrders, find="find_order"),
         Operation("write_order_status", WritesOrderStatus, repeatable=True),
+        Operation("fetch_payment", FetchesPayments, repeatable=True),
     )
 }
 """Every operation that a flow may ask for. A connector with native idempotency for one lists it in `NATIVE_IDEMPOTENCY`."""
@@ -126,4 +135,5 @@ ROLES: dict[str, type] = {
     "find_order": FindsOrders,
     "write_order_status": WritesOrderStatus,
     "changed_orders": ListsChangedOrders,
+    "fetch_payment": FetchesPayments,
 }

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange
-from middleware.flows import exports, fulfilment, orders, payments
+from middleware.flows import exports, fulfilment, hints, orders, payments
 from middleware.models import OrderRow
-from middleware.work import OrderChanged, Outcome, Work
+from middleware.work import Hint, OrderChanged, Outcome, Work
 
 MESSAGES: dict[type, Callable[[Any, Work], None]] = {
     Order: orders.record,
     PaymentChange: payments.record,
     FulfilmentChange: fulfilment.record,
     Ignored: lambda message, work: work.ignore(message.reason),
+    Hint: hints.ask,
     OrderChanged: exports.consider,
 }
 

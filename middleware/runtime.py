@@ -17,6 +17,7 @@ from middleware.connectors import connector_class
 from middleware.connectors._http import Http, breaker_for, limiter_for
 from middleware.database import engine_for
 from middleware.errors import SettingsError, UnknownConnection
+from middleware.hints import HintGate
 from middleware.refusals import Refusals
 from middleware.settings import Settings
 from middleware.vault import Vault
@@ -49,6 +50,7 @@ class Runtime:
         self._connectors: dict[str, Any] = {}
         self._lock = threading.RLock()
         self.refusals = Refusals()
+        self.hints = HintGate(self)
 
     @cached_property
     def engine(self) -> Engine:

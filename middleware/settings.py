@@ -77,7 +77,8 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How events and calls are worked: batch sizes, leases and limits (seconds)."""
+    """How events and calls are worked: batch sizes, leases and limits (seconds). `open_hints` is how many unsigned hints of one
+    connection may wait; more are turned away."""
 
     batch: int = 100
     concurrency: int = 4
@@ -88,6 +89,7 @@ class Work:
     retry_cap: float = 900.0
     park_for: float = 259_200.0
     sweep_every: float = 1.0
+    open_hints: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

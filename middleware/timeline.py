@@ -83,7 +83,9 @@ def orders(runtime: Runtime, page: int = 1, find: str = "") -> Page:
         query = query.where(or_(OrderRow.number == find, OrderRow.order_id == find, OrderRow.erp_number == find))
     with runtime.sessions() as session:
         rows = session.scalars(query).all()
-        counts = session.execute(select(OrderRow.export_state, func.count()).group_by(OrderRow.export_state).order_by(OrderRow.export_state)).all()
+        counts = session.execute(
+            select(OrderRow.export_state, func.count()).group_by(OrderRow.export_state).order_by(OrderRow.export_state)
+        ).all()
         found = tuple(_summary(row, runtime.now()) for row in rows[:PAGE])
     return Page(found, page, len(rows) > PAGE, find, tuple((state, count) for state, count in counts))
 
@@ -98,7 +100,9 @@ def order(runtime: Runtime, order_id: int) -> Story | None:
 def by_number(runtime: Runtime, number: str) -> list[Story]:
     """Orders by number, id or ERP number; several shops may have the same number."""
     with runtime.sessions() as session:
-        rows = session.scalars(select(OrderRow).where(or_(OrderRow.number == number, OrderRow.order_id == number, OrderRow.erp_number == number)))
+        rows = session.scalars(
+            select(OrderRow).where(or_(OrderRow.number == number, OrderRow.order_id == number, OrderRow.erp_number == number))
+        )
         return [_story(session, row, runtime.now()) for row in rows]
 
 
@@ -168,7 +172,13 @@ def _call(row: Call) -> Sequence[Line]:
 def _exchange(row: ExchangeRow) -> Line:
     outcome = str(row.status) if row.status else "no answer"
     text = f"attempt {row.attempt}, {row.seconds * 1000:.0f} ms" + (f"; {row.error}" if row.error else "")
-    return Line(row.at, "exchange", f"{row.method} {row.path}: {outcome}", text, "ok" if row.status and row.status < 400 and not row.error else "wait")
+    return Line(
+        row.at,
+        "exchange",
+        f"{row.method} {row.path}: {outcome}",
+        text,
+        "ok" if row.status and row.status < 400 and not row.error else "wait",
+    )
 
 
 def _state(row: TransitionRow) -> Line:

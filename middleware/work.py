@@ -73,6 +73,14 @@ class OrderChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """Something of a subject may have changed; only the provider knows what. The fetch takes the `lane`."""
+
+    subject: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt of a call ended: its new state, the receipt when it is done, else why (no secret, no personal data) and
     the field at fault."""
@@ -197,13 +205,13 @@ class Work:
 
     # asking
 
-    def ask(self, ask: Ask, order: OrderRow) -> None:
+    def ask(self, ask: Ask, order: OrderRow | None = None) -> None:
         """Ask for a call; the same key twice is one call."""
         if ask.replaces:
             self.withdraw(ask.connection, ask.operation, ask.subject)
         row = {
             "key": ask.key, "connection": ask.connection, "operation": ask.operation, "subject": ask.subject, "lane": ask.lane,
-            "state": CallState.PENDING, "order_id": order.id, "event_id": self.cause.event_id, "after": list(ask.after),
+            "state": CallState.PENDING, "order_id": order.id if order else None, "event_id": self.cause.event_id, "after": list(ask.after),
             "payload": self.vault.seal(msgspec.json.encode(ask.payload), ask.key), "asked_at": self.now, "due_at": self.now,
             "correlation_id": self.cause.correlation_id, "traceparent": self.cause.traceparent,
         }  # fmt: skip
@@ -216,6 +224,13 @@ class Work:
         payload = {"order_id": order.order_id, "erp_number": order.erp_number, "status": order.fulfilment_state}
         key = f"status:{order.shop}:{order.order_id}:{because}"
         self.ask(Ask(order.shop, "write_order_status", f"order/{order.order_id}", key, payload, replaces=True), order)
+
+    def is_pending(self, connection: str, operation: str, subject: str) -> bool:
+        """Whether such a call is asked for that nothing has begun yet; it cannot begin before this work commits."""
+        if any((row["connection"], row["operation"], row["subject"]) == (connection, operation, subject) for row in self._asks):
+            return True
+        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING)
+        return self.session.scalars(select(Call.id).where(*mine).limit(1).with_for_update()).first() is not None
 
     def withdraw(self, connection: str, operation: str, subject: str) -> int:
         """Supersede pending calls that nothing has begun yet; returns how many."""

@@ -29,7 +29,22 @@ def run(*words: str, **env: str) -> Result:
 def test_help_names_every_command() -> None:
     found = run("--help")
     assert found.exit_code == 0
-    for name in "calls check demo events init migrate orders pull replay serve switch systems users verify".split():
+    for name in [
+        "calls",
+        "check",
+        "demo",
+        "events",
+        "init",
+        "migrate",
+        "orders",
+        "pull",
+        "replay",
+        "serve",
+        "switch",
+        "systems",
+        "users",
+        "verify",
+    ]:
         assert f"  {name} " in found.output
 
 
@@ -179,7 +194,10 @@ def test_orders_show_prints_the_timeline_of_the_console(database_url: str, env: 
 
 
 def test_orders_show_of_an_unknown_number_exits_1(env: dict[str, str]) -> None:
-    assert (run("orders", "show", "[9]", **env).exit_code, run("orders", "show", "[9]", **env).output) == (1, "No order has the number or id [9].\n")
+    assert (run("orders", "show", "[9]", **env).exit_code, run("orders", "show", "[9]", **env).output) == (
+        1,
+        "No order has the number or id [9].\n",
+    )
 
 
 def test_the_lists_print(database_url: str, env: dict[str, str]) -> None:

@@ -27,7 +27,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
     env = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_") or name.endswith("_URL")}
     began = time.monotonic()
     command = [sys.executable, "-m", "middleware.cli", "demo", "--orders", str(ORDERS), "--exit"]
-    done = subprocess.run(command, cwd=folder, env={**env, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env={**env, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=110, check=False
+    )
     seconds = time.monotonic() - began
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((folder / "var" / "demo-report.json").read_text("utf-8"))

@@ -40,7 +40,9 @@ def calls_in(file: Path) -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_the_import_contracts_hold() -> None:
-    assert lint_imports(config_filename=str(ROOT / "setup.cfg"), cache_dir=None, is_debug_mode=False, show_timings=False, verbose=False) == int(not SUCCESS)
+    assert lint_imports(
+        config_filename=str(ROOT / "setup.cfg"), cache_dir=None, is_debug_mode=False, show_timings=False, verbose=False
+    ) == int(not SUCCESS)
 
 
 def test_every_ask_is_an_operation_and_every_operation_is_asked_for() -> None:
@@ -90,7 +92,11 @@ def test_only_the_settings_read_the_environment() -> None:
     used = set()
     for file in SOURCES:
         for node in ast.walk(tree(file)):
-            if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv", "putenv") and getattr(node.value, "id", "") == "os":
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr in ("environ", "environb", "getenv", "putenv")
+                and getattr(node.value, "id", "") == "os"
+            ):
                 used.add(name_of(file))
             if isinstance(node, ast.ImportFrom) and node.module == "os" and {alias.name for alias in node.names} & {"environ", "getenv"}:
                 used.add(name_of(file))
@@ -103,13 +109,23 @@ def test_all_outgoing_traffic_leaves_through_one_client() -> None:
     modules = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "socket"}
     for file in SOURCES:
         for node in ast.walk(tree(file)):
-            names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module} if isinstance(node, ast.ImportFrom) else set()
+            names = (
+                {alias.name for alias in node.names}
+                if isinstance(node, ast.Import)
+                else {node.module}
+                if isinstance(node, ast.ImportFrom)
+                else set()
+            )
             assert not names & modules or name_of(file).startswith(allowed), f"{name_of(file)} imports {names & modules}"
 
 
 def test_nothing_is_left_to_do_in_the_source() -> None:
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
-    found = [name_of(file) for file in (*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md")) if marks.search(file.read_text("utf-8"))]
+    found = [
+        name_of(file)
+        for file in (*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md"))
+        if marks.search(file.read_text("utf-8"))
+    ]
     assert found == []
 
 
@@ -125,7 +141,7 @@ def test_no_module_name_says_nothing() -> None:
 
 def test_no_file_names_a_machine() -> None:
     """Paths of one machine and hosts of registries have no place in what others will run."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git working tree")
     places = re.compile(r"/(?:work|opt|home|root|Users)/\w|pypi\.org|files\.pythonhosted|registry\.npmjs")
@@ -145,15 +161,29 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     copy = folder / "source"
     copy.mkdir()
     for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", *FLOORS):
-        subprocess.run(["cp", "-r", str(ROOT / name), str(copy / name)], check=True)  # noqa: S607
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", str(folder), str(copy)]
+        subprocess.run(["cp", "-r", str(ROOT / name), str(copy / name)], check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--quiet",
+        "--wheel-dir",
+        str(folder),
+        str(copy),
+    ]
     try:
         import setuptools
     except ModuleNotFoundError:
         pytest.skip("setuptools is not installed here; the wheel cannot be built without network")
     if int(setuptools.__version__.partition(".")[0]) < 77:
         pytest.skip(f"setuptools {setuptools.__version__} is too old to build the wheel without network (77 is needed)")
-    built = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    built = subprocess.run(
+        command, capture_output=True, text=True, timeout=110, check=False, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    )
     assert built.returncode == 0, built.stderr
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 

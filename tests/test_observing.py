@@ -55,8 +55,17 @@ def test_logs_are_json_with_one_schema_whoever_writes_them(capsys: pytest.Captur
     observing.log.info("event.kept", event_id=7)
     logging.getLogger("celery.worker").warning("something %s", "odd")
     ours, theirs = logged(capsys)
-    assert {name: ours[name] for name in ours if name != "at"} == {"event": "event.kept", "event_id": 7, "level": "info", "logger": "waybill"}
-    assert {name: theirs[name] for name in theirs if name != "at"} == {"event": "something odd", "level": "warning", "logger": "celery.worker"}
+    assert {name: ours[name] for name in ours if name != "at"} == {
+        "event": "event.kept",
+        "event_id": 7,
+        "level": "info",
+        "logger": "waybill",
+    }
+    assert {name: theirs[name] for name in theirs if name != "at"} == {
+        "event": "something odd",
+        "level": "warning",
+        "logger": "celery.worker",
+    }
     assert ours["at"].endswith("Z") and theirs["at"].endswith("Z")
 
 

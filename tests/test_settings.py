@@ -16,7 +16,13 @@ from middleware.errors import SettingsError
 from middleware.settings import Connection, Secret, Settings, Store, resolve_secret
 from middleware.vault import new_key
 
-ENV = {"WAYBILL_KEY": new_key(), "HOOK": "whsec_c2VjcmV0LXNlY3JldA==", "WORD": "the-password-value", "STRIPE": "whsec_stripe-secret-value", "ERP": "erp-key-value"}
+ENV = {
+    "WAYBILL_KEY": new_key(),
+    "HOOK": "whsec_c2VjcmV0LXNlY3JldA==",
+    "WORD": "the-password-value",
+    "STRIPE": "whsec_stripe-secret-value",
+    "ERP": "erp-key-value",
+}
 RIGHT = """
 keys = ["env:WAYBILL_KEY"]
 sentry_dsn = "env:DSN"
@@ -137,7 +143,16 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
 def test_secrets_never_print_themselves(tmp_path: Path) -> None:
     found = settings.load(written(tmp_path, RIGHT), {**ENV, "DSN": "https://dsn-value@errors.example.com/1"})
     secret = Secret("env:WORD", "the-password-value")
-    shown = [repr(found), str(found), repr(secret), str(secret), f"{secret}", f"{secret!r}", repr(found.connections), str(found.connections["shop"])]
+    shown = [
+        repr(found),
+        str(found),
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r}",
+        repr(found.connections),
+        str(found.connections["shop"]),
+    ]
     for value in (*ENV.values(), "dsn-value"):
         assert not any(value in text for text in shown)
     assert str(secret) == "<secret env:WORD>"
@@ -158,7 +173,11 @@ def run(folder: Path, *words: str, **env: str) -> Result:
 
 
 def test_check_prints_every_mistake_and_exits_1(tmp_path: Path) -> None:
-    wrong = RIGHT.replace('sentry_dsn = "env:DSN"\n', "").replace('system = "demo_erp"', 'system = "sap"').replace('secrets = ["env:STRIPE"]', "")
+    wrong = (
+        RIGHT.replace('sentry_dsn = "env:DSN"\n', "")
+        .replace('system = "demo_erp"', 'system = "sap"')
+        .replace('secrets = ["env:STRIPE"]', "")
+    )
     found = run(written(tmp_path, wrong), "check")
     assert found.exit_code == 1
     text = " ".join(found.output.split())
@@ -200,3 +219,14 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
         assert isinstance(found.exception, SettingsError)
         assert "exists already; waybill init never overwrites" in str(found.exception)
         assert [(file.name, file.read_text("utf-8")) for file in folder.iterdir()] == [(name, "mine")]
+
+
+def test_check_finds_what_only_the_connectors_know(tmp_path: Path) -> None:
+    wrong = RIGHT.replace('sentry_dsn = "env:DSN"\n', "").replace('erp = "erp"', 'erp = "stripe"')
+    found = run(written(tmp_path, wrong), "check", HOOK="no base64 at all", WAYBILL_KEY="c2hvcnQ=")
+    assert found.output.splitlines() == [
+        "connections.shop.secrets: env:HOOK: expected whsec_ and base64",
+        "stores.main.erp: stripe is a stripe, which cannot create order",
+        "env:WAYBILL_KEY: keys: expected base64 of 32 bytes",
+    ]
+    assert found.exit_code == 1

@@ -17,6 +17,7 @@ from middleware.embedded import EmbeddedPostgres
 from middleware.errors import SettingsError
 from middleware.runtime import Runtime
 from middleware.settings import Settings, with_database
+from middleware.vault import Vault
 
 _WIDE = 240
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
@@ -26,13 +27,21 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 def loaded() -> Settings:
     """The checked configuration; raises `SettingsError` with every mistake."""
     found = settings.load()
-    mistakes = connectors.mistakes(found.connections)
-    if not found.keys:
-        mistakes.append("keys: missing; expected at least one reference to base64 of 32 bytes (waybill init makes one)")
-    if mistakes:
-        raise SettingsError(mistakes)
+    wrong = mistakes(found)
+    if wrong:
+        raise SettingsError(wrong)
     observing.configure(found)
     return found
+
+
+def mistakes(found: Settings) -> list[str]:
+    """Everything that is wrong with a configuration that could be read, one line each."""
+    wrong = connectors.mistakes(found.connections, found.stores)
+    try:
+        Vault(found.keys)
+    except SettingsError as error:
+        wrong += error.mistakes
+    return wrong
 
 
 @contextlib.contextmanager

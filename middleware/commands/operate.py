@@ -34,7 +34,15 @@ def list_events(state: str | None, connection: str | None, limit: int) -> None:
     table = Table("Id", "Kept (UTC)", "Connection", "Topic", "State", "Cause", "Detail", box=None)
     with opened() as runtime, runtime.sessions() as session:
         for row in session.scalars(query):
-            table.add_row(str(row.id), f"{row.kept_at:%Y-%m-%d %H:%M:%S}", row.connection, row.topic, row.state, row.cause or "", escape(row.detail or ""))
+            table.add_row(
+                str(row.id),
+                f"{row.kept_at:%Y-%m-%d %H:%M:%S}",
+                row.connection,
+                row.topic,
+                row.state,
+                row.cause or "",
+                escape(row.detail or ""),
+            )
     out.print(table)
 
 
@@ -63,7 +71,9 @@ def list_calls(state: str | None, connection: str | None, limit: int) -> None:
     with opened() as runtime, runtime.sessions() as session:
         for row in session.scalars(query):
             when = f"{row.asked_at:%Y-%m-%d %H:%M:%S}"
-            table.add_row(str(row.id), when, row.connection, row.operation, row.state, str(row.attempts), row.cause or "", escape(row.detail or ""))
+            table.add_row(
+                str(row.id), when, row.connection, row.operation, row.state, str(row.attempts), row.cause or "", escape(row.detail or "")
+            )
     out.print(table)
 
 
@@ -145,7 +155,9 @@ def link(url: str | None, minutes: int) -> None:
     """Print a link that opens the read-only console once."""
     with opened() as runtime:
         web = runtime.settings.web
-        out.print(one_time_link(runtime, url or web.public_url or f"http://{web.host}:{web.port}", timedelta(minutes=minutes)), soft_wrap=True)
+        out.print(
+            one_time_link(runtime, url or web.public_url or f"http://{web.host}:{web.port}", timedelta(minutes=minutes)), soft_wrap=True
+        )
 
 
 def _print_groups(groups: list[tuple[str, str, int]]) -> None:

@@ -53,7 +53,10 @@ def print_story(story: Story) -> None:
     """One order's states and timeline."""
     order = story.summary
     out.print(f"[bold]Order {escape(order.number)}[/] ({escape(story.shop)} {escape(story.order_id)}), store {order.store}, {order.total}")
-    out.print(f"shop {order.state} · payment {order.payment_state} · export {order.export_state} {order.erp_number} · ERP {order.fulfilment_state}")
+    out.print(
+        f"shop {order.state} · payment {order.payment_state} · export {order.export_state} {order.erp_number}"
+        f" · ERP {order.fulfilment_state}"
+    )
     if order.waits:
         out.print(f"[yellow]why it waits:[/] {escape(order.waits)}")
     if order.attention:
@@ -68,7 +71,9 @@ def _print(found: tuple[Summary, ...]) -> None:
     table = Table("Order", "Store", "Total", "Shop", "Payment", "Export", "ERP", "Waits", box=None)
     for order in found:
         waits = f"{order.attention.cause}. {order.attention.next_action}" if order.attention else order.waits
-        table.add_row(order.number, order.store, order.total, order.state, order.payment_state, order.export_state, order.erp_number, escape(waits))
+        table.add_row(
+            order.number, order.store, order.total, order.state, order.payment_state, order.export_state, order.erp_number, escape(waits)
+        )
     out.print(table)
 
 

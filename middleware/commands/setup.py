@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from middleware import connectors, settings
-from middleware.commands import database, loaded, out
+from middleware.commands import database, loaded, mistakes, out
 from middleware.database import engine_for, migrate, revisions
 from middleware.errors import SettingsError
 from middleware.vault import new_key
@@ -72,7 +72,9 @@ export_when = "placed"     # or "paid"
 
 
 @click.command()
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path("config"), show_default=True, help="Folder to write to.")
+@click.option(
+    "--into", type=click.Path(path_type=Path, file_okay=False), default=Path("config"), show_default=True, help="Folder to write to."
+)
 def init(into: Path) -> None:
     """Write a commented first configuration and a fresh payload key."""
     target, secrets = into / "waybill.toml", into / "waybill.env"
@@ -91,18 +93,14 @@ def init(into: Path) -> None:
 @click.command()
 def check() -> None:
     """Read the configuration and print every mistake at once; exit code 0 when there is none."""
-    mistakes: list[str] = []
     try:
         found = settings.load()
+        wrong = mistakes(found)
     except SettingsError as error:
-        mistakes = error.mistakes
-    else:
-        mistakes = connectors.mistakes(found.connections)
-        if not found.keys:
-            mistakes.append("keys: missing; expected at least one reference to base64 of 32 bytes (waybill init makes one)")
-    for line in mistakes:
+        wrong = error.mistakes
+    for line in wrong:
         out.print(line, style="red", markup=False, soft_wrap=True)
-    if mistakes:
+    if wrong:
         sys.exit(1)
     out.print(f"The configuration is right: {len(found.connections)} connections, {len(found.stores)} stores.")
 

@@ -14,7 +14,10 @@ from typing import Any
 import limits
 
 from middleware.ports import ROLES
-from middleware.settings import Connection
+from middleware.settings import Connection, Store
+
+OUTGOING = ("create_order", "find_order", "write_order_status", "changed_orders")
+"""Roles for which we call the system."""
 
 
 def systems() -> list[str]:
@@ -34,8 +37,9 @@ def roles_of(connector: Any) -> list[str]:
     return [name for name in ROLES if callable(getattr(connector, name, None))]
 
 
-def mistakes(connections: Mapping[str, Connection]) -> list[str]:
-    """What is wrong with configured connections: unknown systems, options and credentials, one line each."""
+def mistakes(connections: Mapping[str, Connection], stores: Mapping[str, Store] | None = None) -> list[str]:
+    """What is wrong with configured connections (unknown systems, options and credentials, secrets of the wrong form) and with
+    stores that give a connection a role which its system does not play; one line each."""
     found = []
     for connection in connections.values():
         where = f"connections.{connection.name}"
@@ -43,10 +47,22 @@ def mistakes(connections: Mapping[str, Connection]) -> list[str]:
             found.append(f"{where}.system: no system is called {connection.system!r}; expected one of: {', '.join(systems())}")
             continue
         found.extend(f"{where}.{line}" for line in _mistakes_of(connection, connector_class(connection.system)))
+    for store in (stores or {}).values():
+        found.extend(f"stores.{store.name}.{line}" for line in _mistakes_of_store(store, connections))
     return found
 
 
-def _mistakes_of(connection: Connection, cls: Any) -> Iterator[str]:
+def _mistakes_of(connection: Connection, cls: Any) -> list[str]:
+    found = [*_unknown(connection, cls), *_missing(connection, cls), *_wrong_limits(connection)]
+    if not found:
+        try:
+            cls(connection, None)
+        except ValueError as error:
+            found.append(f"secrets: {error}")
+    return found
+
+
+def _unknown(connection: Connection, cls: Any) -> Iterator[str]:
     for name, value in connection.options.items():
         if name not in cls.OPTIONS:
             yield f"options.{name}: unknown; known: {', '.join(cls.OPTIONS) or 'none'}"
@@ -55,12 +71,20 @@ def _mistakes_of(connection: Connection, cls: Any) -> Iterator[str]:
     for name in connection.credentials:
         if name not in cls.CREDENTIALS:
             yield f"credentials.{name}: unknown; known: {', '.join(cls.CREDENTIALS) or 'none'}"
+
+
+def _missing(connection: Connection, cls: Any) -> Iterator[str]:
     if hasattr(cls, "read") and not connection.secrets:
         yield "secrets: missing; without one every delivery is refused"
-    if hasattr(cls, "create_order"):
-        yield from (f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({text})" for name, text in cls.CREDENTIALS.items() if name not in connection.credentials)
-        if not connection.base_url.startswith(("http://", "https://")):
-            yield "base_url: missing; expected the system's http(s) address"
+    if hasattr(cls, "create_order") or connection.options.get("username"):
+        for name, text in cls.CREDENTIALS.items():
+            if name not in connection.credentials:
+                yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({text})"
+    if any(hasattr(cls, role) for role in OUTGOING) and not connection.base_url.startswith(("http://", "https://")):
+        yield "base_url: missing; expected the system's http(s) address"
+
+
+def _wrong_limits(connection: Connection) -> Iterator[str]:
     if connection.rate:
         try:
             limits.parse(connection.rate)
@@ -68,3 +92,11 @@ def _mistakes_of(connection: Connection, cls: Any) -> Iterator[str]:
             yield f"rate: expected something like 10/second, found {connection.rate!r}"
     if not 0 < connection.timeout <= connection.deadline:
         yield f"timeout: expected more than 0 and at most the deadline of {connection.deadline:g} s, found {connection.timeout:g}"
+
+
+def _mistakes_of_store(store: Store, connections: Mapping[str, Connection]) -> Iterator[str]:
+    for key, role, names in (("shop", "read", (store.shop,)), ("erp", "create_order", (store.erp,)), ("payments", "read", store.payments)):
+        for name in names:
+            system = connections[name].system if name in connections else ""
+            if system in systems() and not hasattr(connector_class(system), role):
+                yield f"{key}: {name} is a {system}, which cannot {role.replace('_', ' ')}"

@@ -73,7 +73,9 @@ class Connector:
             event = _DECODE(request.body)
         except msgspec.MsgspecError:
             return (Delivery(delivery_id, "unreadable", hashlib.sha256(request.body).hexdigest(), request.body, secret=secret),)
-        return (Delivery(delivery_id, event.type, event.data.order.uuid or delivery_id, request.body, _instant(event.timestamp), secret=secret),)
+        return (
+            Delivery(delivery_id, event.type, event.data.order.uuid or delivery_id, request.body, _instant(event.timestamp), secret=secret),
+        )
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: an order event to the order; raises `Unreadable`, naming fields and never values."""

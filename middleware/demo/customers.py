@@ -10,7 +10,12 @@ from decimal import Decimal
 from middleware.demo.world import World
 from middleware.simulators.drupal.checkout import Charge, Line, Paid
 
-CATALOG = (("TS-RED-M", "T-Shirt red M", "19.90"), ("TS-BLUE-L", "T-Shirt blue L", "21.50"), ("MUG", "Mug", "7.95"), ("POSTER", "Poster", "12.00"))
+CATALOG = (
+    ("TS-RED-M", "T-Shirt red M", "19.90"),
+    ("TS-BLUE-L", "T-Shirt blue L", "21.50"),
+    ("MUG", "Mug", "7.95"),
+    ("POSTER", "Poster", "12.00"),
+)
 _CENT = 100
 
 

@@ -66,7 +66,9 @@ def judge(runtime: Runtime, world: World, placed: Sequence[Placed], senders: Seq
     """Hold every system against every other."""
     problems: list[str] = []
     in_erp = world.erp.orders_by_reference()
-    lost = _lost_orders(placed, in_erp, problems) + _lost_deliveries(runtime, senders, problems) + _wrong_payments(runtime, placed, problems)
+    lost = (
+        _lost_orders(placed, in_erp, problems) + _lost_deliveries(runtime, senders, problems) + _wrong_payments(runtime, placed, problems)
+    )
     doubled = sum(len(found) - 1 for found in in_erp.values()) + _doubled_rows(runtime, problems)
     told = _told(world, placed, in_erp, problems)
     reports = [sender.report() for sender in senders]
@@ -77,7 +79,9 @@ def judge(runtime: Runtime, world: World, placed: Sequence[Placed], senders: Seq
         orders_exported=_count(runtime, "SELECT count(*) FROM orders WHERE export_state = 'exported'"),
         erp_orders=len(world.erp.orders),
         shop_told=told,
-        payments_captured=_count(runtime, "SELECT count(*) FROM payments WHERE state IN ('captured', 'partially_captured', 'partially_refunded')"),
+        payments_captured=_count(
+            runtime, "SELECT count(*) FROM payments WHERE state IN ('captured', 'partially_captured', 'partially_refunded')"
+        ),
         deliveries_sent=sum(r.sent for r in reports),
         duplicate_deliveries=sum(r.duplicates for r in reports),
         refused_deliveries=sum(r.refused_on_purpose for r in reports),

@@ -41,7 +41,10 @@ def run(count: int, *, leave: bool, seed: int) -> int:
         with database(settings, fresh=True) as found:
             runtime = Runtime(found, seed=seed)
             with Embedded(runtime) as process:
-                out.print(f"Waybill runs on {process.url}; shop, Stripe and ERP are simulators over real HTTP ({time.monotonic() - began:.1f} s to start).")
+                out.print(
+                    f"Waybill runs on {process.url}; shop, Stripe and ERP are simulators over real HTTP"
+                    f" ({time.monotonic() - began:.1f} s to start)."
+                )
                 senders = deliverers(world, process.url, seed)
                 customers = Customers(world, seed)
                 report, told = _play(runtime, world, customers, senders, count)
@@ -117,7 +120,10 @@ def _stay(runtime: Runtime, world: World, customers: Customers, url: str) -> Non
     port = int(world.erp.url.rsplit(":", 1)[1])
     out.print(f"\nOpen this page (the link works once): {one_time_link(runtime, url)}", soft_wrap=True)
     out.print(f"The same in a terminal: WAYBILL_CONFIG_DIR={FOLDER}/config .venv/bin/waybill orders show {customers.placed[0].number}")
-    out.print("Type [bold]stop[/] to stop the ERP, [bold]order[/] to place an order and see it wait, [bold]start[/] to let it drain, [bold]quit[/] to end.")
+    out.print(
+        "Type [bold]stop[/] to stop the ERP, [bold]order[/] to place an order and see it wait, [bold]start[/] to let it drain,"
+        " [bold]quit[/] to end."
+    )
     for line in sys.stdin:
         word = line.strip().lower()
         if word == "stop" and world.erp.running:
@@ -141,7 +147,9 @@ def _stay(runtime: Runtime, world: World, customers: Customers, url: str) -> Non
 def _tell_what_waits(runtime: Runtime) -> None:
     time.sleep(1)
     with runtime.engine.connect() as connection:
-        waiting = connection.execute(text("SELECT number, export_state, waits FROM orders WHERE export_state <> 'exported' ORDER BY id")).all()
+        waiting = connection.execute(
+            text("SELECT number, export_state, waits FROM orders WHERE export_state <> 'exported' ORDER BY id")
+        ).all()
     for row in waiting:
         out.print(f"  order {row.number}: {row.export_state}, {row.waits}", markup=False)
     if not waiting:
@@ -161,5 +169,3 @@ def _wait(ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not ready() and time.monotonic() < deadline:
         time.sleep(0.05)
-
-

@@ -25,15 +25,15 @@ def early_webhook(runtime: Runtime, order: Placed) -> str:
 def lost_reply(runtime: Runtime) -> tuple[str, str]:
     """An ERP that took the order and never answered: the line, and the order's number."""
     query = text(
-        "SELECT o.number, o.erp_number, c.attempts, (SELECT string_agg(x.method || ' ' || coalesce(x.status::text, 'no answer'), ', ' ORDER BY x.id)"
-        " FROM exchanges x WHERE x.call_id = c.id) FROM calls c JOIN orders o ON o.id = c.order_id"
+        "SELECT o.number, o.erp_number, c.attempts,"
+        " (SELECT string_agg(x.method || ' ' || coalesce(x.status::text, 'no answer'), ', ' ORDER BY x.id) FROM exchanges x WHERE x.call_id = c.id) FROM calls c JOIN orders o ON o.id = c.order_id"
         " WHERE c.operation = 'create_order' AND c.look_up AND c.state = 'done' ORDER BY c.id LIMIT 1"
     )
     with runtime.engine.connect() as connection:
         number, erp_number, attempts, said = connection.execute(query).one()
     return (
-        f"A lost ERP reply: the ERP's answer to order {number} never came ({said}). Waybill did not send it again blindly: it rested, looked"
-        f" the order up, and found {erp_number} after {attempts} attempts. The ERP has it once."
+        f"A lost ERP reply: the ERP's answer to order {number} never came ({said}). Waybill did not send it again blindly: it rested,"
+        f" looked the order up, and found {erp_number} after {attempts} attempts. The ERP has it once."
     ), number
 
 
@@ -42,4 +42,6 @@ def forgery(runtime: Runtime) -> str:
     query = text("SELECT connection, cause, count FROM refusals ORDER BY connection, cause")
     with runtime.engine.connect() as connection:
         counts = ", ".join(f"{row.count} × {row.cause} at {row.connection}" for row in connection.execute(query))
-    return f"A forgery: deliveries with a wrong secret, a changed amount or an old time were refused at the door and left no event: {counts}."
+    return (
+        f"A forgery: deliveries with a wrong secret, a changed amount or an old time were refused at the door and left no event: {counts}."
+    )

@@ -24,7 +24,8 @@ def one_time_link(runtime: Runtime, base_url: str, valid: timedelta = timedelta(
     token = secrets.token_urlsafe(32)
     with runtime.engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO console_links (token_hash, expires_at) VALUES (:hash, :expires)"), {"hash": _hash(token), "expires": runtime.now() + valid}
+            text("INSERT INTO console_links (token_hash, expires_at) VALUES (:hash, :expires)"),
+            {"hash": _hash(token), "expires": runtime.now() + valid},
         )
     return f"{base_url.rstrip('/')}/console/enter/{token}"
 
@@ -47,7 +48,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
     @pages.after_request
     def harden(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'"
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'"
+        )
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -26,7 +26,8 @@ _BACKLOG = text(
 )
 _DEAD = text(
     "SELECT 'events', connection, coalesce(cause, ''), count(*) FROM events WHERE state = 'dead' GROUP BY connection, cause"
-    " UNION ALL SELECT 'calls', connection, coalesce(cause, ''), count(*) FROM calls WHERE state IN ('dead', 'rejected') GROUP BY connection, cause"
+    " UNION ALL SELECT 'calls', connection, coalesce(cause, ''), count(*) FROM calls WHERE state IN ('dead', 'rejected')"
+    " GROUP BY connection, cause"
 )
 
 
@@ -75,7 +76,7 @@ def _broker(runtime: Runtime) -> dict[str, Any]:
     try:
         with runtime.celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-    except Exception as error:  # noqa: BLE001 - every transport has its own errors; the check records and answers
+    except Exception as error:
         return {"ok": False, "error": type(error).__name__}
     return {"ok": True, "kind": runtime.settings.broker.url.partition(":")[0]}
 
@@ -97,7 +98,9 @@ class Backlog(Collector):
     def collect(self) -> Iterator[Metric]:
         backlog = GaugeMetricFamily("waybill_backlog", "Rows that wait, by kind and lane", labels=["kind", "lane"])
         oldest = GaugeMetricFamily("waybill_oldest_seconds", "Age of the oldest row that waits", labels=["kind", "lane"])
-        dead = GaugeMetricFamily("waybill_dead", "Rows that need a person, by kind, connection and cause", labels=["kind", "connection", "cause"])
+        dead = GaugeMetricFamily(
+            "waybill_dead", "Rows that need a person, by kind, connection and cause", labels=["kind", "connection", "cause"]
+        )
         with self._runtime.engine.connect() as connection:
             for kind, lane, count, age in connection.execute(_BACKLOG, {"now": self._runtime.now()}):
                 backlog.add_metric([kind, lane], count)

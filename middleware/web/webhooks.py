@@ -17,7 +17,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from middleware import inbox, observing
-from middleware.errors import BodyTooLarge, Busy, Refused, SignatureRefused, UnknownConnection, WaybillError
+from middleware.errors import BodyTooLarge, Busy, Refused, SignatureRefused, WaybillError
 from middleware.observing import log
 from middleware.ports import Inbound
 from middleware.runtime import Runtime
@@ -73,7 +73,7 @@ class Reception:
         return self._problem(WaybillError("internal error"), 500)
 
     def _refuse(self, error: Refused) -> Answer:
-        name = "?" if isinstance(error, UnknownConnection) else self._connection
+        name = self._connection if self._connection in self._runtime.settings.connections else "?"  # a made-up name is no counter
         self._runtime.refusals.note(name, error.code, str(error), self._headers, self._size, self._runtime.now())
         status = error.status
         if isinstance(error, SignatureRefused):

@@ -28,7 +28,11 @@ TRANSLATORS = [name for name in SYSTEMS if hasattr(connectors.connector_class(na
 
 def made(system: str, **changes: object) -> object:
     cls = connectors.connector_class(system)
-    given = {"secrets": (secret("whsec_c2VjcmV0LW9mLXRoZS1jb250cmFjdA=="),), "credentials": {name: secret("value") for name in cls.CREDENTIALS}, **changes}
+    given = {
+        "secrets": (secret("whsec_c2VjcmV0LW9mLXRoZS1jb250cmFjdA=="),),
+        "credentials": {name: secret("value") for name in cls.CREDENTIALS},
+        **changes,
+    }
     connection = Connection("mine", system, "http://127.0.0.1:9", **given)
     return cls(connection, Http(connection))
 
@@ -80,7 +84,9 @@ def test_every_operation_it_is_asked_for_can_be_settled(system: str) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_one_stem_everywhere(system: str) -> None:
     importlib.import_module(f"mappings.{system}")
-    tested = [file.stem for file in (ROOT / "tests").rglob(f"test_{system}*.py")] + [file.stem for file in (ROOT / "tests").rglob("test_erp.py")]
+    tested = [file.stem for file in (ROOT / "tests").rglob(f"test_{system}*.py")] + [
+        file.stem for file in (ROOT / "tests").rglob("test_erp.py")
+    ]
     assert tested, f"no test file is called test_{system}.py"
 
 
@@ -118,7 +124,9 @@ def test_what_it_cannot_read_is_said_without_a_value(system: str, payload: bytes
 
 
 def test_mistakes_of_a_connection_are_found_at_once() -> None:
-    wrong = Connection("erp", "tryton", "", credentials={"pass": secret("x")}, options={"companny": 1, "company": "one"}, rate="often", timeout=99)
+    wrong = Connection(
+        "erp", "tryton", "", credentials={"pass": secret("x")}, options={"companny": 1, "company": "one"}, rate="often", timeout=99
+    )
     assert connectors.mistakes({"erp": wrong, "x": Connection("x", "sap")}) == [
         "connections.erp.options.companny: unknown; known: company, web_shop, party_prefix, payment_term, charge_product, price_digits",
         "connections.erp.options.company: expected int, found str",

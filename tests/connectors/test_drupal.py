@@ -38,7 +38,12 @@ KEY = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 
 def connector(*secrets: str, **options: Any) -> Connector:
     connection = Connection(
-        "shop", "drupal", BASE, tuple(secret(value) for value in secrets), {"password": secret("svc-password")}, {"username": "svc", **options}
+        "shop",
+        "drupal",
+        BASE,
+        tuple(secret(value) for value in secrets),
+        {"password": secret("svc-password")},
+        {"username": "svc", **options},
     )
     return Connector(connection, Http(connection))
 
@@ -88,9 +93,9 @@ def test_every_vector_is_judged_as_expected(vector: dict[str, Any]) -> None:
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=200)
-KEYS = st.binary(min_size=1, max_size=40).map(lambda raw: "whsec_" + base64.b64encode(raw).decode()) | st.binary(min_size=1, max_size=40).map(
-    lambda raw: "whsec_" + base64.b64encode(raw).decode().rstrip("=")
-)
+KEYS = st.binary(min_size=1, max_size=40).map(lambda raw: "whsec_" + base64.b64encode(raw).decode()) | st.binary(
+    min_size=1, max_size=40
+).map(lambda raw: "whsec_" + base64.b64encode(raw).decode().rstrip("="))
 TIMES = st.sampled_from([NOW, NOW - 299, NOW - 300, NOW - 301, NOW + 299, NOW + 300, NOW + 301, 0]) | st.integers(0, 10**10)
 ITEMS = st.sampled_from(["v1,", "v1,AAAA", "v1a,AAAA", "v2,AAAA", "v1a,", "garbage", "", "v1,a,b"])
 IDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=20).map(lambda text: f"msg_{text}")
@@ -159,7 +164,9 @@ def test_a_missing_header_is_said() -> None:
 
 def test_a_whole_order_is_translated() -> None:
     raw = json.loads(order_event(UUID, number="1001", payment="pi_1", internal="7"))
-    raw["data"]["order"]["adjustments"] = [{"type": "shipping", "label": "Parcel", "amount": {"number": "4.90", "currency_code": "EUR"}, "included": False}]
+    raw["data"]["order"]["adjustments"] = [
+        {"type": "shipping", "label": "Parcel", "amount": {"number": "4.90", "currency_code": "EUR"}, "included": False}
+    ]
     price = Money(4470, "EUR")
     assert connector(KEY).translate("order.placed", json.dumps(raw).encode()) == Order(
         order_id=UUID,
@@ -192,7 +199,9 @@ def test_a_whole_order_is_translated() -> None:
         ("picking", {"picking": "placed"}, OrderState.PLACED),
     ],
 )
-def test_states_are_translated_and_a_sites_own_word_is_unknown_until_it_is_configured(word: str, states: dict[str, str], expected: OrderState) -> None:
+def test_states_are_translated_and_a_sites_own_word_is_unknown_until_it_is_configured(
+    word: str, states: dict[str, str], expected: OrderState
+) -> None:
     assert connector(KEY, states=states).translate("order.updated", order_event(UUID, state=word)).state is expected
 
 
@@ -269,7 +278,9 @@ def refusal(status: int, pointer: str) -> dict[str, Any]:
         (500, {}, Transient, ""),
     ],
 )
-def test_a_refusal_is_told_apart(shop: responses.RequestsMock, status: int, body: dict[str, Any], error: type[Exception], field: str) -> None:
+def test_a_refusal_is_told_apart(
+    shop: responses.RequestsMock, status: int, body: dict[str, Any], error: type[Exception], field: str
+) -> None:
     shows(shop)
     shop.patch(ORDER, json=body, status=status)
     with pytest.raises(error) as found:

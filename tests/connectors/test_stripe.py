@@ -70,20 +70,28 @@ def test_every_vector_is_judged_as_expected(vector: dict[str, Any]) -> None:
         return
     assert connector(vector["secret"]).read(request) == (
         Delivery(
-            "evt_1VecA000000000000000001", "payment_intent.succeeded", "pi_3VecA0000000000000001", request.body, datetime.fromtimestamp(1767225597, UTC)
+            "evt_1VecA000000000000000001",
+            "payment_intent.succeeded",
+            "pi_3VecA0000000000000001",
+            request.body,
+            datetime.fromtimestamp(1767225597, UTC),
         ),
     )
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=200)
-SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=40).map(lambda text: f"whsec_{text}") | st.sampled_from(["", " ", "\t\n"])
+SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=40).map(
+    lambda text: f"whsec_{text}"
+) | st.sampled_from(["", " ", "\t\n"])
 TIMES = st.sampled_from([NOW, NOW - 299, NOW - 300, NOW - 301, NOW + 3600, 0, 1]) | st.integers(0, 10**11)
 ITEMS = st.sampled_from(["v0=00", "v1=", "v1=00", "t=", "x", "=", " v1=00", "", "t=abc", "t=-1", "v1", "t", "v1=a=b"])
 
 
 @given(body=TEXT, key=SECRETS, other=SECRETS, at=TIMES, extra=st.lists(ITEMS, max_size=2), data=st.data())
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_sdk_and_we_give_the_same_verdict(sdk: Any, body: str, key: str, other: str, at: int, extra: list[str], data: st.DataObject) -> None:
+def test_the_sdk_and_we_give_the_same_verdict(
+    sdk: Any, body: str, key: str, other: str, at: int, extra: list[str], data: st.DataObject
+) -> None:
     good = stripe.WebhookSignature.generate_signature_header(body, key, at).partition(",")[2]
     time = data.draw(st.sampled_from([f"t={at}", f"t={at}", f"t={at + 1}", f"t=0{at}", f"t= {at}"]))
     signature = data.draw(st.sampled_from([good, good, good.upper(), good[:-1], good + "0", good.replace("v1", "v0")]))
@@ -115,7 +123,9 @@ def test_an_empty_secret_closes_the_door(empty: str) -> None:
 
 
 def test_while_a_secret_is_rotated_either_verifies_and_the_delivery_says_which() -> None:
-    body = json.dumps({"id": "evt_1", "type": "payment_intent.created", "created": NOW, "livemode": False, "data": {"object": {"id": "pi_1"}}})
+    body = json.dumps(
+        {"id": "evt_1", "type": "payment_intent.created", "created": NOW, "livemode": False, "data": {"object": {"id": "pi_1"}}}
+    )
     header = stripe.WebhookSignature.generate_signature_header(body, "whsec_new", NOW)
     request = Inbound({"stripe-signature": header}, body.encode(), "", AT)
     assert [delivery.secret for delivery in connector("whsec_old", "whsec_new").read(request)] == [1]
@@ -177,12 +187,19 @@ CAPTURE = (PaymentPart(PartKind.CAPTURE, INTENT, TOTAL),)
         ("payment_intent.requires_action", {"status": "requires_action"}, replace(SAID, state=PaymentState.REQUIRES_ACTION)),
         ("payment_intent.amount_capturable_updated", {"status": "requires_capture"}, replace(SAID, state=PaymentState.AUTHORIZED)),
         ("payment_intent.partially_funded", {"status": "requires_action"}, replace(SAID, state=PaymentState.REQUIRES_ACTION)),
-        ("payment_intent.succeeded", {"status": "succeeded", "amount_received": 1099}, replace(SAID, state=PaymentState.CAPTURED, parts=CAPTURE)),
+        (
+            "payment_intent.succeeded",
+            {"status": "succeeded", "amount_received": 1099},
+            replace(SAID, state=PaymentState.CAPTURED, parts=CAPTURE),
+        ),
         (
             "payment_intent.succeeded",
             {"status": "succeeded", "amount_received": 500, "metadata": {"order_uuid": ORDER, "order_id": "7", "note": "x"}},
             replace(
-                SAID, state=PaymentState.CAPTURED, parts=(PaymentPart(PartKind.CAPTURE, INTENT, Money(500, "USD")),), order_refs=(ORDER, "7")
+                SAID,
+                state=PaymentState.CAPTURED,
+                parts=(PaymentPart(PartKind.CAPTURE, INTENT, Money(500, "USD")),),
+                order_refs=(ORDER, "7"),
             ),
         ),
         ("payment_intent.canceled", {"status": "canceled"}, replace(SAID, state=PaymentState.VOIDED)),
@@ -222,7 +239,9 @@ def test_what_a_charge_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["refund.created", "refund.updated", "refund.failed", "charge.refund.updated"])
-@pytest.mark.parametrize(("status", "counts"), [("succeeded", True), ("pending", True), ("failed", False), ("canceled", False), (None, True)])
+@pytest.mark.parametrize(
+    ("status", "counts"), [("succeeded", True), ("pending", True), ("failed", False), ("canceled", False), (None, True)]
+)
 def test_what_a_refund_says(kind: str, status: str | None, counts: bool) -> None:
     part = PaymentPart(PartKind.REFUND, "re_1Pgc72B7WZ01zgkWqPvrRrPE", Money(100, "USD"), counts)
     assert translated(kind, fixture("refund", status=status, payment_intent=INTENT)) == replace(HEARD, parts=(part,))
@@ -249,7 +268,9 @@ def test_what_a_dispute_says(kind: str, status: str, counts: bool) -> None:
         ("mga", 1099, {}, Money(109900, "MGA")),
     ],
 )
-def test_amounts_have_the_minor_unit_that_stripe_gives_the_currency(currency: str, amount: int, options: dict[str, Any], expected: Money) -> None:
+def test_amounts_have_the_minor_unit_that_stripe_gives_the_currency(
+    currency: str, amount: int, options: dict[str, Any], expected: Money
+) -> None:
     assert translated("payment_intent.created", fixture("payment_intent", currency=currency, amount=amount), **options).amount == expected
 
 

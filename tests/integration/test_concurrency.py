@@ -57,6 +57,7 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
 def served(runtime: Runtime) -> Iterator[str]:
     """The web application on a real port."""
     server = Server(("127.0.0.1", 0), create_app(runtime), numthreads=16, request_queue_size=128)
+    server.expiration_interval = 0.02
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()

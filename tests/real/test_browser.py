@@ -65,7 +65,15 @@ class Demo:
     def command(self, *words: str) -> str:
         """A `waybill` command beside the running demo, as the demo says to start it."""
         env = {**self.env, "WAYBILL_CONFIG_DIR": "var/demo/config"}
-        done = subprocess.run([sys.executable, "-m", "middleware.cli", *words], cwd=self.folder, env=env, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "middleware.cli", *words],
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         return done.stdout
 
     def end(self) -> int:
