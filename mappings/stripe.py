@@ -117,7 +117,7 @@ _EVENT, _INTENT, _CHARGE, _REFUND, _DISPUTE = EventSchema(), IntentSchema(), Cha
 def translate(raw: Mapping[str, Any], metadata_keys: Sequence[str], exponents: Mapping[str, int]) -> PaymentChange | Ignored:
     """One event to what it says of one payment; raises marshmallow's ValidationError. `metadata_keys` name the metadata that
     holds the shop's order id, `exponents` are currencies where the account's differ from `exponent`."""
-    kind = raw.get("type")
+    kind = raw.get("type") if isinstance(raw, Mapping) else None
     if isinstance(kind, str) and kind not in TOPICS:  # most of what Stripe can send: not worth a schema
         return Ignored(f"topic {kind} is not used")
     event = _EVENT.load(raw)

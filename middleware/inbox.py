@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from mappings.canonical import Message, PaymentChange
-from middleware import context, observing, routes
+from middleware import observing, routes
 from middleware.domain.keys import keys_of, subject_key
 from middleware.domain.retry import Retry
 from middleware.errors import ErrorClass, UnknownConnection, WaybillError
@@ -333,8 +333,8 @@ def _observe(runtime: Runtime, claimed: Sequence[Claimed], verdicts: Mapping[int
         if verdict.state is not EventState.DUE:
             observing.DECIDE_LAG.labels(runtime.lane(event.connection)).observe((now - event.kept_at).total_seconds())
         if verdict.state is EventState.DEAD:
-            context.correlation_id.set(event.correlation_id)
-            log.error("event.dead", event_id=event.id, connection=event.connection, topic=event.topic, cause=verdict.cause, detail=verdict.detail)
+            why = {"cause": verdict.cause, "detail": verdict.detail, "correlation_id": event.correlation_id}
+            log.error("event.dead", event_id=event.id, connection=event.connection, topic=event.topic, **why)
 
 
 def verdicts_due(verdicts: Mapping[int, Verdict]) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
 DEAD_CALLS = (CallState.DEAD, CallState.REJECTED)
+ENDED_EVENTS = (EventState.DEAD, EventState.DECIDED, EventState.IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,26 @@ def dead_calls(runtime: Runtime) -> list[tuple[str, str, int]]:
 
 
 def plan(runtime: Runtime, what: str, ids: Sequence[int], cause: str | None, connection: str | None) -> Plan:
-    """What would be driven again; what is not dead is left out, because its effect is done or under way."""
+    """What would be driven again: calls that are dead or rejected, events of a cause that are dead, and, by their ids, any
+    events that were decided (deciding again changes nothing that is done). What is under way is left out."""
     with runtime.sessions() as session:
         if what == "event":
-            query = select(Event).where(Event.state == EventState.DEAD)
-            query = query.where(Event.id.in_(ids)) if ids else query.where(Event.cause == cause)
+            query = select(Event).order_by(Event.id)
+            by_cause = (Event.state == EventState.DEAD, Event.cause == cause)
+            query = query.where(Event.id.in_(ids), Event.state.in_(ENDED_EVENTS)) if ids else query.where(*by_cause)
             events = session.scalars(query.where(Event.connection == connection) if connection else query).all()
-            return Plan(what, tuple(e.id for e in events), tuple(f"event {e.id} {e.connection} {e.topic}: {e.cause} ({e.detail})" for e in events))
+            return Plan(what, tuple(e.id for e in events), tuple(map(_event_line, events)))
         search = select(Call).where(Call.state.in_(DEAD_CALLS))
         search = search.where(Call.id.in_(ids)) if ids else search.where(Call.cause == cause)
         calls = session.scalars(search.where(Call.connection == connection) if connection else search).all()
         return Plan(what, tuple(c.id for c in calls), tuple(f"call {c.id} {c.operation} → {c.connection}: {c.cause} ({c.detail})" for c in calls))
+
+
+def _event_line(event: Event) -> str:
+    line = f"event {event.id} {event.connection} {event.topic}: {event.state}"
+    if event.state == EventState.DEAD:
+        return f"{line}, {event.cause} ({event.detail})"
+    return f"{line} already; it is decided again, and what it did before is recognised and not repeated"
 
 
 def replay(runtime: Runtime, planned: Plan, by: str) -> int:
@@ -68,9 +78,9 @@ def replay(runtime: Runtime, planned: Plan, by: str) -> int:
         done = connection.execute(
             text(
                 "UPDATE events SET state = 'due', due_at = :now, attempts = 0, vanished = 0, cause = NULL, detail = :by, decided_at = NULL"
-                " WHERE id = ANY(:ids) AND state = 'dead'"
+                " WHERE id = ANY(:ids) AND state = ANY(:ended)"
             ),
-            {"now": runtime.now(), "ids": list(planned.ids), "by": f"re-driven by {by}"},
+            {"ended": list(map(str, ENDED_EVENTS)), "now": runtime.now(), "ids": list(planned.ids), "by": f"re-driven by {by}"},
         )
     for lane in LANES:
         runtime.ring("decide", lane)

@@ -67,6 +67,8 @@ def sweep(runtime: Runtime) -> None:
         runtime.ring("make", lane)
     for name in due_polls(runtime):
         runtime.ring("poll", runtime.lane(name), name)
+    if _house_is_due(runtime):
+        runtime.ring("keep_house", "reports")
 
 
 def expire_calls(runtime: Runtime) -> list[int]:
@@ -115,6 +117,12 @@ WHERE (runs.due_at <= :now OR :at_once) AND (runs.lease_until IS NULL OR runs.le
 )
 
 
+_CLAIM_HOUSE = text(
+    """
+INSERT INTO runs (connection, kind, due_at) VALUES ('', 'house', :next)
+ON CONFLICT (connection, kind) DO UPDATE SET due_at = :next WHERE runs.due_at <= :now RETURNING connection
+"""
+)
 _END_POLL = text(
     "UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail WHERE connection = :name AND kind = 'orders'"
 )
@@ -163,6 +171,13 @@ def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None
             _END_POLL, {"watermark": watermark, "due": runtime.now() + timedelta(seconds=settings.poll), "detail": failure, "name": name}
         )
     return Polled(new, failure)
+
+
+def _house_is_due(runtime: Runtime) -> bool:
+    """Once an hour, for whichever worker sees it first."""
+    now = runtime.now()
+    with runtime.engine.begin() as connection:
+        return connection.execute(_CLAIM_HOUSE, {"now": now, "next": now + timedelta(hours=1)}).first() is not None
 
 
 def keep_house(runtime: Runtime) -> list[str]:

@@ -26,7 +26,8 @@ def lost_reply(runtime: Runtime) -> tuple[str, str]:
     """An ERP that took the order and never answered: the line, and the order's number."""
     query = text(
         "SELECT o.number, o.erp_number, c.attempts,"
-        " (SELECT string_agg(x.method || ' ' || coalesce(x.status::text, 'no answer'), ', ' ORDER BY x.id) FROM exchanges x WHERE x.call_id = c.id) FROM calls c JOIN orders o ON o.id = c.order_id"
+        " (SELECT string_agg(x.method || ' ' || coalesce(x.status::text, 'no answer'), ', ' ORDER BY x.id)"
+        " FROM exchanges x WHERE x.call_id = c.id) FROM calls c JOIN orders o ON o.id = c.order_id"
         " WHERE c.operation = 'create_order' AND c.look_up AND c.state = 'done' ORDER BY c.id LIMIT 1"
     )
     with runtime.engine.connect() as connection:

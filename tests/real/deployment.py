@@ -54,7 +54,7 @@ class Deployment:
 
     def web_children(self, web: subprocess.Popen[bytes]) -> list[psutil.Process]:
         """The processes that answer requests."""
-        return [child for child in psutil.Process(web.pid).children() if any("spawn_main" in word for word in child.cmdline())]
+        return psutil.Process(web.pid).children()
 
     def stop(self) -> None:
         """End everything, politely first."""
