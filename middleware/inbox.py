@@ -11,23 +11,23 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from mappings.canonical import Message, PaymentChange
 from middleware import observing, routes
+from middleware.claims import Claimed, LeaseLost, bookkeep, claim
 from middleware.domain.keys import keys_of, subject_key
 from middleware.domain.retry import Retry
 from middleware.errors import ErrorClass, UnknownConnection, WaybillError
 from middleware.models import EventState
 from middleware.observing import log
 from middleware.ports import Delivery, Inbound
-from middleware.work import Cause, Hint, Verdict, Work
+from middleware.work import Hint, Verdict, Work
 from middleware.writer import Row
 
 if TYPE_CHECKING:
@@ -35,13 +35,8 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct(">I")
 _LONGEST_NAME = 255
-_LONGEST_DETAIL = 2_000
 _encode = msgspec.json.Encoder().encode
 _UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
-
-
-class LeaseLost(Exception):
-    """Another worker took the batch over; nothing of this decision may be written."""
 
 
 # keep
@@ -114,26 +109,6 @@ def unpack(body: bytes) -> tuple[dict[str, str], bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """An event that this worker holds until its lease ends."""
-
-    id: int
-    connection: str
-    delivery_id: str
-    topic: str
-    subject: str
-    attempts: int
-    kept_at: datetime
-    hint: bool
-    correlation_id: str
-    traceparent: str
-    body: bytes | None
-
-    def cause(self, keys: tuple[str, ...]) -> Cause:
-        return Cause(self.connection, f"event {self.id} {self.topic}", keys, self.id, None, self.correlation_id, self.traceparent)
-
-
-@dataclass(frozen=True, slots=True)
 class Readable:
     """A claimed event with its message and join keys."""
 
@@ -161,40 +136,12 @@ def decide(runtime: Runtime, lane: str) -> int:
     return len(claimed)
 
 
-_CLAIM = """
-UPDATE events SET state = 'deciding', attempts = attempts + 1, lease_until = :lease
-FROM (SELECT id FROM events WHERE state = 'due' AND lane = :lane AND due_at <= :now AND vanished {suspect} 0
-      ORDER BY due_at, id LIMIT :batch FOR UPDATE SKIP LOCKED) due
-WHERE events.id = due.id
-RETURNING events.id
-"""
-_CLAIM_SUSPECT, _CLAIM_BATCH = text(_CLAIM.format(suspect=">")), text(_CLAIM.format(suspect="="))
-_FETCH = text(
-    "SELECT e.id, e.connection, e.delivery_id, e.topic, e.subject, e.attempts, e.kept_at, e.hint, e.correlation_id, e.traceparent, b.body"
-    " FROM events e LEFT JOIN event_bodies b ON b.event_id = e.id AND b.kept_at = e.kept_at WHERE e.id = ANY(:ids) ORDER BY e.id"
-)
-
-
-def claim(runtime: Runtime, lane: str) -> list[Claimed]:
-    """Take due events, attempts committed with the claim. A row whose worker vanished is taken alone, before the others."""
-    now = runtime.now()
-    values: dict[str, Any] = {"lane": lane, "now": now, "lease": now + timedelta(seconds=runtime.settings.work.event_lease)}
-    with runtime.engine.begin() as connection:
-        ids = connection.execute(_CLAIM_SUSPECT, {**values, "batch": 1}).scalars().all()
-        if not ids:
-            ids = connection.execute(_CLAIM_BATCH, {**values, "batch": runtime.settings.work.batch}).scalars().all()
-    if not ids:
-        return []
-    with runtime.engine.connect() as connection:
-        return [Claimed(*row) for row in connection.execute(_FETCH, {"ids": list(ids)})]
-
-
 def _read(runtime: Runtime, claimed: Sequence[Claimed]) -> tuple[list[Readable], dict[int, Verdict]]:
     readable, verdicts = [], {}
     for event in claimed:
         try:
             message = Hint(event.subject, runtime.lane(event.connection)) if event.hint else translate(runtime, event)
-        except Exception as error:  # noqa: BLE001 - recorded as this event's cause
+        except Exception as error:
             verdicts[event.id] = _verdict_of(error, event, runtime)
             continue
         keys = () if isinstance(message, Hint) else keys_of(message, event.connection, runtime.settings)
@@ -225,7 +172,7 @@ def _decide_together(runtime: Runtime, claimed: Sequence[Claimed], readable: Seq
             found[item.event.id] = work.begin(item.event.cause(item.keys))
             routes.follow(item.message, work)
         work.flush()
-        _bookkeep(work, claimed, found)
+        bookkeep(work.session, work.now, claimed, found)
     verdicts.update(found)
     _observe(runtime, claimed, found)
     return work
@@ -236,7 +183,7 @@ def _decide_or_split(runtime: Runtime, claimed: Sequence[Claimed], readable: Seq
         return _decide_together(runtime, claimed, readable, verdicts)
     except LeaseLost:
         raise
-    except Exception as error:  # noqa: BLE001 - the batch failed as a whole: find the one at fault
+    except Exception as error:
         log.warning("decide.one_by_one", lane=runtime.lane(claimed[0].connection), events=len(claimed), error=type(error).__name__)
     return _decide_one_by_one(runtime, claimed, readable, verdicts)
 
@@ -265,7 +212,7 @@ def _decide_alone(runtime: Runtime, event: Claimed, alone: Sequence[Readable], k
         return _decide_together(runtime, [event], alone, known)
     except LeaseLost:
         raise
-    except Exception as error:  # noqa: BLE001 - recorded as this event's cause
+    except Exception as error:
         known[event.id] = _verdict_of(error, event, runtime)
     return _decide_together(runtime, [event], [], known)
 
@@ -288,41 +235,6 @@ def _verdict_of(error: Exception, event: Claimed, runtime: Runtime) -> Verdict:
         return Verdict(EventState.DEAD, cause=code, detail=detail)
     wait = timedelta(seconds=retry.wait(event.attempts, runtime.jitter))
     return Verdict(EventState.DUE, cause=code, detail=detail, due_at=runtime.now() + wait)
-
-
-_BOOKKEEP = text(
-    """
-UPDATE events SET state = v.state, cause = v.cause, detail = v.detail, order_id = v.order_id,
-  parked_until = coalesce(v.parked_until, events.parked_until),
-  due_at = coalesce(v.due_at, events.due_at), decided_at = CASE WHEN v.state IN ('due', 'parked') THEN NULL ELSE :now END,
-  lease_until = NULL, attempts = events.attempts - v.unburned, vanished = CASE WHEN v.state = 'due' THEN events.vanished ELSE 0 END
-FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[]), CAST(:states AS text[]), CAST(:causes AS text[]), CAST(:details AS text[]),
-  CAST(:orders AS bigint[]), CAST(:dues AS timestamptz[]), CAST(:parked AS timestamptz[]), CAST(:unburned AS int[]))
-  AS v (id, attempts, state, cause, detail, order_id, due_at, parked_until, unburned)
-WHERE events.id = v.id AND events.state = 'deciding' AND events.attempts = v.attempts
-"""
-)
-
-
-def _bookkeep(work: Work, claimed: Sequence[Claimed], verdicts: Mapping[int, Verdict]) -> None:
-    ended = [(event, verdicts[event.id]) for event in claimed if event.id in verdicts]
-    done = work.session.execute(
-        _BOOKKEEP,
-        {
-            "now": work.now,
-            "ids": [event.id for event, _ in ended],
-            "attempts": [event.attempts for event, _ in ended],
-            "states": [str(verdict.state) for _, verdict in ended],
-            "causes": [verdict.cause for _, verdict in ended],
-            "details": [verdict.detail and verdict.detail.replace("\0", "\ufffd")[:_LONGEST_DETAIL] for _, verdict in ended],
-            "orders": [verdict.order.id if verdict.order else None for _, verdict in ended],
-            "dues": [verdict.due_at for _, verdict in ended],
-            "parked": [verdict.parked_until for _, verdict in ended],
-            "unburned": [int(verdict.state is EventState.DUE and verdict.cause is None) for _, verdict in ended],
-        },
-    )
-    if getattr(done, "rowcount", 0) != len(ended):
-        raise LeaseLost
 
 
 def _observe(runtime: Runtime, claimed: Sequence[Claimed], verdicts: Mapping[int, Verdict]) -> None:
