@@ -66,7 +66,9 @@ def bookkeeping(cluster: Cluster, broker: Redis | None, total: int = TOTAL) -> W
     """What a worker spends on an event that means nothing to us: claim, open, recognise, isolate, bookkeep."""
 
     def fill(runtime: Runtime, first: int, count: int) -> None:
-        _keep(runtime, [_event(f"evt_{n}", "customer.created", {"id": f"cus_{n}", "object": "customer"}) for n in range(first, first + count)])
+        _keep(
+            runtime, [_event(f"evt_{n}", "customer.created", {"id": f"cus_{n}", "object": "customer"}) for n in range(first, first + count)]
+        )
 
     with _ground(cluster, broker) as ground:
         return _measure("ours_bookkeeping", ground, fill, total, cluster, broker)

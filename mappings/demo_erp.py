@@ -52,7 +52,8 @@ def order_body(order: Order) -> dict[str, Any]:
         },
         "currency": order.total.currency,
         "lines": [
-            {"sku": line.sku, "title": line.title, "quantity": str(line.quantity), "unit_price": str(line.unit_price.amount)} for line in order.lines
+            {"sku": line.sku, "title": line.title, "quantity": str(line.quantity), "unit_price": str(line.unit_price.amount)}
+            for line in order.lines
         ],
         "charges": [{"kind": a.kind, "label": a.label, "amount": str(a.amount.amount)} for a in charges],
         "total": str(order.total.amount),

@@ -128,16 +128,23 @@ def translate(raw: Mapping[str, Any], states: Mapping[str, str]) -> Order:
         adjustments=tuple(_adjustment(item) for item in order["adjustments"]),
         billing=_address(order["billing_profile"]),
         shipping=_address(order["shipping_profile"]),
-        payments=tuple(OrderPayment(p["uuid"], p["gateway"] or "", p["remote_id"] or "", p["state"], p["amount"]) for p in order["payments"]),
+        payments=tuple(
+            OrderPayment(p["uuid"], p["gateway"] or "", p["remote_id"] or "", p["state"], p["amount"]) for p in order["payments"]
+        ),
     )
 
 
 def _line(item: Mapping[str, Any]) -> OrderLine:
     price = item["unit_price"]
     return OrderLine(
-        item["uuid"], item["sku"] or "", item["title"] or "", item["quantity"], UnitPrice(price["number"], price["currency_code"]),
-        item["total_price"], tuple(_adjustment(adjustment) for adjustment in item["adjustments"]),
-    )  # fmt: skip
+        item["uuid"],
+        item["sku"] or "",
+        item["title"] or "",
+        item["quantity"],
+        UnitPrice(price["number"], price["currency_code"]),
+        item["total_price"],
+        tuple(_adjustment(adjustment) for adjustment in item["adjustments"]),
+    )
 
 
 def _adjustment(item: Mapping[str, Any]) -> Adjustment:
@@ -149,7 +156,13 @@ def _address(profile: Mapping[str, Any] | None) -> Address:
     if not address:
         return Address()
     return Address(
-        given_name=address["given_name"] or "", family_name=address["family_name"] or "", organization=address["organization"] or "",
-        line1=address["address_line1"] or "", line2=address["address_line2"] or "", postal_code=address["postal_code"] or "",
-        locality=address["locality"] or "", administrative_area=address["administrative_area"] or "", country=address["country_code"] or "",
-    )  # fmt: skip
+        given_name=address["given_name"] or "",
+        family_name=address["family_name"] or "",
+        organization=address["organization"] or "",
+        line1=address["address_line1"] or "",
+        line2=address["address_line2"] or "",
+        postal_code=address["postal_code"] or "",
+        locality=address["locality"] or "",
+        administrative_area=address["administrative_area"] or "",
+        country=address["country_code"] or "",
+    )

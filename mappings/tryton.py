@@ -231,7 +231,5 @@ def _rounding(order: Order, digits: int) -> Money:
     """What the shop's line totals hold beyond quantity × price as Tryton rounds it (half to even)."""
     currency = order.total.currency
     exponent = ISO_EXPONENTS.get(currency, 2)
-    theirs = (
-        int((_price(line, digits) * line.quantity).scaleb(exponent).to_integral_value(ROUND_HALF_EVEN)) for line in order.lines
-    )
+    theirs = (int((_price(line, digits) * line.quantity).scaleb(exponent).to_integral_value(ROUND_HALF_EVEN)) for line in order.lines)
     return Money(sum(line.total.minor for line in order.lines) - sum(theirs), currency)

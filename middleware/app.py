@@ -15,7 +15,9 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 def create_app(runtime: Runtime) -> Flask:
     """The Flask application with every route."""
-    app = Flask("middleware", root_path=console.ROOT, template_folder="templates", static_folder="static", static_url_path="/console/static")
+    app = Flask(
+        "middleware", root_path=console.ROOT, template_folder="templates", static_folder="static", static_url_path="/console/static"
+    )
     app.config["MAX_CONTENT_LENGTH"] = runtime.settings.web.max_body
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_SECURE=runtime.settings.web.public_url.startswith("https://"))
     app.secret_key = console.cookie_key(runtime)

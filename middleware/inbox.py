@@ -86,8 +86,17 @@ def _rows(
         body = runtime.vault.seal(envelope + delivery.payload, connection, identity)
         rows.append(
             Row(
-                connection, identity, _name(delivery.topic), _name(delivery.subject), lane, body, delivery.occurred_at, delivery.hint, correlation_id, traceparent
-            )  # fmt: skip
+                connection,
+                identity,
+                _name(delivery.topic),
+                _name(delivery.subject),
+                lane,
+                body,
+                delivery.occurred_at,
+                delivery.hint,
+                correlation_id,
+                traceparent,
+            )
         )
     return rows
 
@@ -141,7 +150,7 @@ def _read(runtime: Runtime, claimed: Sequence[Claimed]) -> tuple[list[Readable],
     for event in claimed:
         try:
             message = Hint(event.subject, runtime.lane(event.connection)) if event.hint else translate(runtime, event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - recorded as this event's cause
             verdicts[event.id] = _verdict_of(error, event, runtime)
             continue
         keys = () if isinstance(message, Hint) else keys_of(message, event.connection, runtime.settings)
@@ -163,11 +172,15 @@ def _decide_together(runtime: Runtime, claimed: Sequence[Claimed], readable: Seq
         work = Work(session, runtime.settings, runtime.vault, runtime.now())
         free = work.lock(key for item in readable for key in item.locks)
         mine = [item for item in readable if free.issuperset(item.locks)]
-        work.load((key for item in mine for key in item.keys), (_payment_of(item) for item in mine if isinstance(item.message, PaymentChange)))
+        work.load(
+            (key for item in mine for key in item.keys), (_payment_of(item) for item in mine if isinstance(item.message, PaymentChange))
+        )
         found = dict(verdicts)
         for item in readable:
             if not free.issuperset(item.locks):
-                found[item.event.id] = Verdict(EventState.DUE, due_at=work.now + timedelta(milliseconds=50), detail="locked by another worker")
+                found[item.event.id] = Verdict(
+                    EventState.DUE, due_at=work.now + timedelta(milliseconds=50), detail="locked by another worker"
+                )
         for item in mine:
             found[item.event.id] = work.begin(item.event.cause(item.keys))
             routes.follow(item.message, work)
@@ -183,7 +196,7 @@ def _decide_or_split(runtime: Runtime, claimed: Sequence[Claimed], readable: Seq
         return _decide_together(runtime, claimed, readable, verdicts)
     except LeaseLost:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the batch failed as a whole: find the one at fault
         log.warning("decide.one_by_one", lane=runtime.lane(claimed[0].connection), events=len(claimed), error=type(error).__name__)
     return _decide_one_by_one(runtime, claimed, readable, verdicts)
 
@@ -212,7 +225,7 @@ def _decide_alone(runtime: Runtime, event: Claimed, alone: Sequence[Readable], k
         return _decide_together(runtime, [event], alone, known)
     except LeaseLost:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - recorded as this event's cause
         known[event.id] = _verdict_of(error, event, runtime)
     return _decide_together(runtime, [event], [], known)
 
@@ -226,7 +239,13 @@ def _verdict_of(error: Exception, event: Claimed, runtime: Runtime) -> Verdict:
     """Dead at once when the data is at fault, else due again until the attempts are spent."""
     work = runtime.settings.work
     retry = Retry(work.event_attempts, work.retry_base, work.retry_cap)
-    code = error.code if isinstance(error, WaybillError) else "database" if isinstance(error, OperationalError) else f"bug:{type(error).__name__}"
+    code = (
+        error.code
+        if isinstance(error, WaybillError)
+        else "database"
+        if isinstance(error, OperationalError)
+        else f"bug:{type(error).__name__}"
+    )
     detail = str(error) if isinstance(error, WaybillError) else type(error).__name__
     if code.startswith("bug:"):
         observing.report(error)

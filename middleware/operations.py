@@ -35,16 +35,22 @@ class Plan:
 
 def dead_events(runtime: Runtime) -> list[tuple[str, str, int]]:
     """(connection, cause, count) of dead events."""
-    query = select(Event.connection, Event.cause, func.count()).where(Event.state == EventState.DEAD).group_by(Event.connection, Event.cause)
+    query = (
+        select(Event.connection, Event.cause, func.count()).where(Event.state == EventState.DEAD).group_by(Event.connection, Event.cause)
+    )
     with runtime.sessions() as session:
-        return [(connection, cause or "", count) for connection, cause, count in session.execute(query.order_by(Event.connection, Event.cause))]
+        return [
+            (connection, cause or "", count) for connection, cause, count in session.execute(query.order_by(Event.connection, Event.cause))
+        ]
 
 
 def dead_calls(runtime: Runtime) -> list[tuple[str, str, int]]:
     """(connection, cause, count) of dead and rejected calls."""
     query = select(Call.connection, Call.cause, func.count()).where(Call.state.in_(DEAD_CALLS)).group_by(Call.connection, Call.cause)
     with runtime.sessions() as session:
-        return [(connection, cause or "", count) for connection, cause, count in session.execute(query.order_by(Call.connection, Call.cause))]
+        return [
+            (connection, cause or "", count) for connection, cause, count in session.execute(query.order_by(Call.connection, Call.cause))
+        ]
 
 
 def plan(runtime: Runtime, what: str, ids: Sequence[int], cause: str | None, connection: str | None) -> Plan:
@@ -60,7 +66,9 @@ def plan(runtime: Runtime, what: str, ids: Sequence[int], cause: str | None, con
         search = select(Call).where(Call.state.in_(DEAD_CALLS))
         search = search.where(Call.id.in_(ids)) if ids else search.where(Call.cause == cause)
         calls = session.scalars(search.where(Call.connection == connection) if connection else search).all()
-        return Plan(what, tuple(c.id for c in calls), tuple(f"call {c.id} {c.operation} → {c.connection}: {c.cause} ({c.detail})" for c in calls))
+        return Plan(
+            what, tuple(c.id for c in calls), tuple(f"call {c.id} {c.operation} → {c.connection}: {c.cause} ({c.detail})" for c in calls)
+        )
 
 
 def _event_line(event: Event) -> str:
@@ -96,7 +104,9 @@ def _replay_call(runtime: Runtime, call_id: int, by: str) -> int:
         done = session.execute(
             update(Call)
             .where(Call.id == call_id, Call.state.in_(DEAD_CALLS))
-            .values(state=CallState.PENDING, due_at=work.now, attempts=0, look_up=True, ended_at=None, cause=None, detail=f"re-driven by {by}")
+            .values(
+                state=CallState.PENDING, due_at=work.now, attempts=0, look_up=True, ended_at=None, cause=None, detail=f"re-driven by {by}"
+            )
         )
         if getattr(done, "rowcount", 0) != 1:
             return 0

@@ -209,7 +209,8 @@ def _is_native(runtime: Runtime, call: Taken | Call) -> bool:
 
 _END = """
 UPDATE calls SET state = :state, attempts = attempts - :unburned, due_at = coalesce(:due_at, due_at), ended_at = :ended_at, token = NULL,
-  lease_until = NULL, look_up = look_up OR :look_up, remote_id = coalesce(:remote_id, remote_id), cause = :cause, detail = :detail, field = :field
+  lease_until = NULL, look_up = look_up OR :look_up, remote_id = coalesce(:remote_id, remote_id),
+  cause = :cause, detail = :detail, field = :field
 WHERE id = :id AND token = :token AND state = 'making'
 """
 
@@ -235,7 +236,9 @@ def record(runtime: Runtime, call: Taken, outcome: Outcome, exchanges: Sequence[
             routes.follow_up(work)
         work.flush()
     if outcome.state in _FAILED:
-        log.error("call.failed", call_id=call.id, connection=call.connection, operation=call.operation, cause=outcome.code, reason=outcome.reason)
+        log.error(
+            "call.failed", call_id=call.id, connection=call.connection, operation=call.operation, cause=outcome.code, reason=outcome.reason
+        )
     runtime.ring_after(work)
     return True
 
@@ -271,11 +274,17 @@ def locked_order(session: Session, order_id: int | None) -> OrderRow | None:
 def _transcribe(session: Session, call: Taken, exchanges: Sequence[Exchange], now: datetime) -> None:
     rows = [
         {
-            "at": now, "call_id": call.id, "attempt": call.attempts, "method": e.method, "path": e.path, "status": e.status,
-            "seconds": e.seconds, "error": " ".join(filter(None, (e.error_code, e.note))),
+            "at": now,
+            "call_id": call.id,
+            "attempt": call.attempts,
+            "method": e.method,
+            "path": e.path,
+            "status": e.status,
+            "seconds": e.seconds,
+            "error": " ".join(filter(None, (e.error_code, e.note))),
         }
         for e in exchanges
-    ]  # fmt: skip
+    ]
     insert_rows(session, ExchangeRow, rows)
 
 

@@ -92,15 +92,23 @@ class Embedded:
     def __enter__(self) -> Self:
         runtime.install(self._runtime)
         web = self._runtime.settings.web
-        self._server = Server((web.host, web.port), create_app(self._runtime), numthreads=web.threads, server_name="waybill", request_queue_size=128)
+        self._server = Server(
+            (web.host, web.port), create_app(self._runtime), numthreads=web.threads, server_name="waybill", request_queue_size=128
+        )
         self._server.prepare()
         self.url = f"http://{web.host}:{self._server.bind_addr[1]}"
         self._start(self._server.serve, "waybill-web")
         keep_house(self._runtime)
         self._worker = self._runtime.celery.WorkController(
-            pool="threads", concurrency=3 * self._runtime.settings.work.concurrency, loglevel="WARNING",
-            without_gossip=True, without_mingle=True, without_heartbeat=True, queues=[queue_name(self._runtime.settings, lane) for lane in settings.LANES], hostname="waybill@embedded",
-        )  # fmt: skip
+            pool="threads",
+            concurrency=3 * self._runtime.settings.work.concurrency,
+            loglevel="WARNING",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            queues=[queue_name(self._runtime.settings, lane) for lane in settings.LANES],
+            hostname="waybill@embedded",
+        )
         self._start(self._worker.start, "waybill-worker")
         self._sweeper = Sweeper(self._runtime)
         return self

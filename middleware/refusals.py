@@ -53,7 +53,9 @@ class Refusals:
             totals = {}
             for (name, cause), count in sorted(counts.items()):
                 row = insert(Refusal).values(connection=name, cause=cause, count=count, last_at=last)
-                row = row.on_conflict_do_update(index_elements=["connection", "cause"], set_={"count": Refusal.count + count, "last_at": last})
+                row = row.on_conflict_do_update(
+                    index_elements=["connection", "cause"], set_={"count": Refusal.count + count, "last_at": last}
+                )
                 totals[name, cause] = connection.execute(row.returning(Refusal.count)).scalar_one()
             for sample in reversed(samples):
                 key = sample["connection"], sample["cause"]

@@ -77,7 +77,9 @@ def expire_calls(runtime: Runtime) -> list[int]:
     now = runtime.now()
     with runtime.engine.connect() as connection:
         expired = connection.execute(
-            select(Call.id, Call.order_id, Call.connection, Call.operation).where(Call.state == CallState.MAKING, Call.lease_until < now).limit(100)
+            select(Call.id, Call.order_id, Call.connection, Call.operation)
+            .where(Call.state == CallState.MAKING, Call.lease_until < now)
+            .limit(100)
         ).all()
     done = []
     for call_id, order_id, name, operation in expired:
@@ -85,7 +87,9 @@ def expire_calls(runtime: Runtime) -> list[int]:
             continue
         with runtime.sessions.begin() as session:
             order = locked_order(session, order_id)
-            row = session.scalars(select(Call).where(Call.id == call_id, Call.state == CallState.MAKING, Call.lease_until < now).with_for_update()).first()
+            row = session.scalars(
+                select(Call).where(Call.id == call_id, Call.state == CallState.MAKING, Call.lease_until < now).with_for_update()
+            ).first()
             if row is None:
                 continue
             outcome = outcome_of(UnknownOutcome("the worker vanished while it was being made"), row, runtime)
@@ -188,6 +192,7 @@ def keep_house(runtime: Runtime) -> list[str]:
         ensure_partitions(connection, now)
         dropped = [name for table, age in days.items() for name in drop_partitions(connection, table, now - timedelta(days=age))]
         connection.execute(
-            text("DELETE FROM events WHERE kept_at < :before AND state IN ('decided', 'ignored', 'dead')"), {"before": now - timedelta(days=keep.events)}
+            text("DELETE FROM events WHERE kept_at < :before AND state IN ('decided', 'ignored', 'dead')"),
+            {"before": now - timedelta(days=keep.events)},
         )
     return dropped

@@ -122,10 +122,19 @@ def needing_attention(runtime: Runtime, limit: int = 200) -> list[Summary]:
 
 def _summary(row: OrderRow, now: datetime) -> Summary:
     return Summary(
-        row.id, row.number, row.store, str(Money(row.total_minor, row.currency)), row.state, row.payment_state, row.export_state,
-        row.fulfilment_state, row.erp_number, row.waits, row.placed_at,
+        row.id,
+        row.number,
+        row.store,
+        str(Money(row.total_minor, row.currency)),
+        row.state,
+        row.payment_state,
+        row.export_state,
+        row.fulfilment_state,
+        row.erp_number,
+        row.waits,
+        row.placed_at,
         attention(Situation(row.state, row.payment_state, row.export_state, row.since), now),
-    )  # fmt: skip
+    )
 
 
 def _story(session: Session, row: OrderRow, now: datetime) -> Story:

@@ -119,7 +119,9 @@ class Work:
 
     def load(self, keys: Iterable[str], payments: Iterable[tuple[str, str]]) -> None:
         """Fetch the orders known by the join keys and the payments by (connection, remote id), a query each."""
-        found = self.session.execute(select(OrderKey.key, OrderRow).join(OrderRow, OrderRow.id == OrderKey.order_id).where(OrderKey.key.in_(set(keys))))
+        found = self.session.execute(
+            select(OrderKey.key, OrderRow).join(OrderRow, OrderRow.id == OrderKey.order_id).where(OrderKey.key.in_(set(keys)))
+        )
         self._orders.update({key: order for key, order in found})
         wanted = set(payments)
         if wanted:
@@ -193,9 +195,15 @@ class Work:
     def audit(self, order: OrderRow | None, thing: str, was: str, becomes: str, detail: str = "", *, refused: bool = False) -> None:
         """Add a row to the audit trail."""
         row = {
-            "at": self.now, "thing": thing, "was": str(was), "becomes": str(becomes), "cause": self.cause.label, "refused": refused,
-            "detail": detail, "correlation_id": self.cause.correlation_id,
-        }  # fmt: skip
+            "at": self.now,
+            "thing": thing,
+            "was": str(was),
+            "becomes": str(becomes),
+            "cause": self.cause.label,
+            "refused": refused,
+            "detail": detail,
+            "correlation_id": self.cause.correlation_id,
+        }
         self._audit.append((order, row))
 
     def link(self, connection: str, kind: str, our_id: str, remote_id: str, number: str) -> None:
@@ -210,11 +218,21 @@ class Work:
         if ask.replaces:
             self.withdraw(ask.connection, ask.operation, ask.subject)
         row = {
-            "key": ask.key, "connection": ask.connection, "operation": ask.operation, "subject": ask.subject, "lane": ask.lane,
-            "state": CallState.PENDING, "order_id": order.id if order else None, "event_id": self.cause.event_id, "after": list(ask.after),
-            "payload": self.vault.seal(msgspec.json.encode(ask.payload), ask.key), "asked_at": self.now, "due_at": self.now,
-            "correlation_id": self.cause.correlation_id, "traceparent": self.cause.traceparent,
-        }  # fmt: skip
+            "key": ask.key,
+            "connection": ask.connection,
+            "operation": ask.operation,
+            "subject": ask.subject,
+            "lane": ask.lane,
+            "state": CallState.PENDING,
+            "order_id": order.id if order else None,
+            "event_id": self.cause.event_id,
+            "after": list(ask.after),
+            "payload": self.vault.seal(msgspec.json.encode(ask.payload), ask.key),
+            "asked_at": self.now,
+            "due_at": self.now,
+            "correlation_id": self.cause.correlation_id,
+            "traceparent": self.cause.traceparent,
+        }
         self._asks.append(row)
         self.lanes.add(ask.lane)
 
@@ -235,8 +253,16 @@ class Work:
     def withdraw(self, connection: str, operation: str, subject: str) -> int:
         """Supersede pending calls that nothing has begun yet; returns how many."""
         before = len(self._asks)
-        self._asks = [row for row in self._asks if (row["connection"], row["operation"], row["subject"]) != (connection, operation, subject)]
-        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING, ~Call.look_up)
+        self._asks = [
+            row for row in self._asks if (row["connection"], row["operation"], row["subject"]) != (connection, operation, subject)
+        ]
+        mine = (
+            Call.connection == connection,
+            Call.operation == operation,
+            Call.subject == subject,
+            Call.state == CallState.PENDING,
+            ~Call.look_up,
+        )
         done = self.session.execute(update(Call).where(*mine).values(state=CallState.SUPERSEDED, ended_at=self.now))
         return before - len(self._asks) + int(getattr(done, "rowcount", 0))
 
@@ -259,7 +285,12 @@ class Work:
         self.session.flush()
         audit = [{**row, "order_id": order.id if order else None} for order, row in self._audit]
         insert_rows(self.session, TransitionRow, audit)
-        parked = [{"key": key, "event_id": event} for event, (verdict, keys) in self._parked.items() for key in keys if verdict.state is EventState.PARKED]
+        parked = [
+            {"key": key, "event_id": event}
+            for event, (verdict, keys) in self._parked.items()
+            for key in keys
+            if verdict.state is EventState.PARKED
+        ]
         insert_rows(self.session, ParkedKey, parked, on_conflict="DO NOTHING")
         insert_rows(self.session, Call, self._asks, on_conflict="(key) DO NOTHING")
         self._audit.clear()

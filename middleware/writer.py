@@ -117,7 +117,9 @@ SELECT connection, delivery_id FROM kept
 class GroupWriter:
     """Keeps rows durably; `keep` returns only after COMMIT. Bounded: full or broken means `Busy`, and nothing was kept."""
 
-    def __init__(self, url: str, *, limit: int = 2_000, batch: int = 256, patience: float = 10.0, after: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, url: str, *, limit: int = 2_000, batch: int = 256, patience: float = 10.0, after: Callable[[], None] | None = None
+    ) -> None:
         """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest wait; `after` is called
         after each commit that kept something new."""
         self._url = url

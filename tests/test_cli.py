@@ -130,7 +130,7 @@ def test_an_error_of_ours_is_one_clear_line(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "middleware.cli", "orders", "list"], capture_output=True, text=True, timeout=60, check=False,
         env={"WAYBILL_CONFIG_DIR": str(tmp_path), "PATH": ""},
-    )  # fmt: skip
+    )
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr.startswith("waybill: keys: missing")
     assert "Traceback" not in found.stderr
@@ -169,7 +169,7 @@ def env(tmp_path: Path, database_url: str) -> dict[str, str]:
     return {
         "WAYBILL_CONFIG_DIR": str(tmp_path), "WAYBILL_DATABASE_URL": database_url, "WAYBILL_KEY": new_key(), "SHOP": SHOP_SECRET, "WORD": "x",
         "STRIPE": STRIPE_SECRET, "ERP": "erp-key",
-    }  # fmt: skip
+    }
 
 
 def fill(runtime: Runtime) -> None:

@@ -87,7 +87,7 @@ def test_secrets_and_personal_values_are_scrubbed(capsys: pytest.CaptureFixture[
     observing.log.warning(
         "call.failed", reason="mail ada@example.test, key sk_live_abcdefgh12345678, card 4242 4242 4242 4242, order 1234567890123",
         password="p", payload={"a": 1}, url="postgresql://me:word@db/x", headers={"Authorization": "Bearer abcdefghijk", "Accept": "*/*"},
-    )  # fmt: skip
+    )
     try:
         raise ValueError("for ada@example.test")
     except ValueError as error:
@@ -275,7 +275,7 @@ def test_metrics_count_what_happened(runtime: Runtime) -> None:
     paid, order, wrong = intent_event("pi_1", order="uuid-1"), order_event("uuid-1"), b"{}"
     for name, body, headers in (
         ("stripe", paid, sign_stripe(paid)), ("stripe", paid, sign_stripe(paid)), ("stripe", wrong, {}), ("shop", order, sign_shop(order, "m1")), ("nobody", wrong, {}),
-    ):  # fmt: skip
+    ):
         web.post(f"/webhooks/{name}", data=body, headers=headers)
     broken = b"not json"
     web.post("/webhooks/shop", data=broken, headers=sign_shop(broken, "m2"))

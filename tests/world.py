@@ -43,7 +43,10 @@ def connections(erp_url: str = "http://127.0.0.1:9", shop_url: str = "http://127
         "shop": Connection("shop", "drupal", shop_url, (secret(SHOP_SECRET),), {"password": secret("svc-secret")}, {"username": "svc"}),
         "stripe": Connection("stripe", "stripe", "http://127.0.0.1:9", (secret(STRIPE_SECRET),)),
         "erp": replace(
-            Connection("erp", "demo_erp", erp_url, (), {"key": secret("erp-key")}, settle=5, timeout=2, deadline=4, breaker_failures=1000, poll=1), **erp
+            Connection(
+                "erp", "demo_erp", erp_url, (), {"key": secret("erp-key")}, settle=5, timeout=2, deadline=4, breaker_failures=1000, poll=1
+            ),
+            **erp,
         ),
     }
 
@@ -85,7 +88,12 @@ def sign_shop(body: bytes, message_id: str, *, secret_text: str = SHOP_SECRET, a
     timestamp = str(int(time.time()) if at is None else at)
     key = standard_webhooks.key_of(secret(secret_text))
     digest = base64.b64encode(hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
-    return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{digest}", "content-type": "application/json"}
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{digest}",
+        "content-type": "application/json",
+    }
 
 
 def place(runtime: Runtime, order: str, message: str = "m1", **more: Any) -> int:
@@ -116,38 +124,112 @@ def inbound(headers: dict[str, str], body: bytes) -> Inbound:
 
 
 def intent_event(
-    payment: str, *, kind: str = "payment_intent.succeeded", status: str = "succeeded", amount: int = 4470, order: str = "", event: str = "",
-    created: int = 0, currency: str = "eur", received: int | None = None,
-) -> bytes:  # fmt: skip
+    payment: str,
+    *,
+    kind: str = "payment_intent.succeeded",
+    status: str = "succeeded",
+    amount: int = 4470,
+    order: str = "",
+    event: str = "",
+    created: int = 0,
+    currency: str = "eur",
+    received: int | None = None,
+) -> bytes:
     obj = {
-        "id": payment, "object": "payment_intent", "amount": amount, "amount_received": received if received is not None else amount * (status == "succeeded"),
-        "currency": currency, "status": status, "latest_charge": payment.replace("pi_", "ch_"), "metadata": {"order_uuid": order} if order else {},
-    }  # fmt: skip
-    return json.dumps({
-        "id": event or f"evt_{payment}_{kind}", "object": "event", "api_version": "2026-08-26.dahlia", "created": created or int(time.time()),
-        "livemode": False, "type": kind, "data": {"object": obj},
-    }).encode()  # fmt: skip
+        "id": payment,
+        "object": "payment_intent",
+        "amount": amount,
+        "amount_received": received if received is not None else amount * (status == "succeeded"),
+        "currency": currency,
+        "status": status,
+        "latest_charge": payment.replace("pi_", "ch_"),
+        "metadata": {"order_uuid": order} if order else {},
+    }
+    return json.dumps(
+        {
+            "id": event or f"evt_{payment}_{kind}",
+            "object": "event",
+            "api_version": "2026-08-26.dahlia",
+            "created": created or int(time.time()),
+            "livemode": False,
+            "type": kind,
+            "data": {"object": obj},
+        }
+    ).encode()
 
 
 def refund_event(payment: str, refund: str, amount: int, *, status: str = "succeeded", created: int = 0, event: str = "") -> bytes:
-    obj = {"id": refund, "object": "refund", "amount": amount, "currency": "eur", "status": status, "payment_intent": payment, "charge": "ch_1"}
-    return json.dumps({
-        "id": event or f"evt_{refund}_{status}", "object": "event", "created": created or int(time.time()), "livemode": False,
-        "type": "refund.created" if status == "succeeded" else "refund.failed", "data": {"object": obj},
-    }).encode()  # fmt: skip
+    obj = {
+        "id": refund,
+        "object": "refund",
+        "amount": amount,
+        "currency": "eur",
+        "status": status,
+        "payment_intent": payment,
+        "charge": "ch_1",
+    }
+    return json.dumps(
+        {
+            "id": event or f"evt_{refund}_{status}",
+            "object": "event",
+            "created": created or int(time.time()),
+            "livemode": False,
+            "type": "refund.created" if status == "succeeded" else "refund.failed",
+            "data": {"object": obj},
+        }
+    ).encode()
 
 
-def order_event(order: str, *, number: str = "1001", version: int = 1, state: str = "fulfillment", payment: str = "", total: str = "44.70", kind: str = "order.placed", store: str = "1", internal: str = "") -> bytes:
+def order_event(
+    order: str,
+    *,
+    number: str = "1001",
+    version: int = 1,
+    state: str = "fulfillment",
+    payment: str = "",
+    total: str = "44.70",
+    kind: str = "order.placed",
+    store: str = "1",
+    internal: str = "",
+) -> bytes:
     price = {"number": total, "currency_code": "EUR"}
     item = {
-        "uuid": f"{order}-1", "sku": "TS-RED-M", "title": "T-Shirt", "quantity": "1.00", "unit_price": price, "total_price": price, "adjustments": [],
-    }  # fmt: skip
+        "uuid": f"{order}-1",
+        "sku": "TS-RED-M",
+        "title": "T-Shirt",
+        "quantity": "1.00",
+        "unit_price": price,
+        "total_price": price,
+        "adjustments": [],
+    }
     body = {
-        "uuid": order, "internal_id": internal or number, "number": number, "version": version, "state": state, "store": {"uuid": "s-1", "id": store},
-        "currency": "EUR", "mail": "ada@example.test", "language": "en", "placed": "2026-11-22T01:00:00+00:00", "changed": "2026-11-22T01:00:00+00:00",
-        "items": [item], "adjustments": [], "total_price": price,
-        "billing_profile": {"address": {"given_name": "Ada", "family_name": "Example", "address_line1": "Main St 1", "postal_code": "10115", "locality": "Berlin", "country_code": "DE"}},
+        "uuid": order,
+        "internal_id": internal or number,
+        "number": number,
+        "version": version,
+        "state": state,
+        "store": {"uuid": "s-1", "id": store},
+        "currency": "EUR",
+        "mail": "ada@example.test",
+        "language": "en",
+        "placed": "2026-11-22T01:00:00+00:00",
+        "changed": "2026-11-22T01:00:00+00:00",
+        "items": [item],
+        "adjustments": [],
+        "total_price": price,
+        "billing_profile": {
+            "address": {
+                "given_name": "Ada",
+                "family_name": "Example",
+                "address_line1": "Main St 1",
+                "postal_code": "10115",
+                "locality": "Berlin",
+                "country_code": "DE",
+            }
+        },
         "shipping_profile": None,
-        "payments": [{"uuid": f"{order}-p", "gateway": "stripe", "remote_id": payment, "state": "pending", "amount": price}] if payment else [],
-    }  # fmt: skip
+        "payments": [{"uuid": f"{order}-p", "gateway": "stripe", "remote_id": payment, "state": "pending", "amount": price}]
+        if payment
+        else [],
+    }
     return json.dumps({"type": kind, "timestamp": "2026-11-22T01:00:00+00:00", "data": {"order": body}}).encode()

@@ -39,10 +39,32 @@ def _serve_web(configured: Settings, processes: int) -> None:
     web = configured.web
     share_metrics(configured.var / "metrics")
     command = [
-        sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--host", web.host, "--port", str(web.port),
-        "--workers", str(processes), "--backlog", "1024", "--http", "1", "--no-ws", "--log-level", "warning", "--factory",
-        "--workers-kill-timeout", "15", "--respawn-failed-workers", "middleware.process:web_application",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "asgi",
+        "--loop",
+        "uvloop",
+        "--host",
+        web.host,
+        "--port",
+        str(web.port),
+        "--workers",
+        str(processes),
+        "--backlog",
+        "1024",
+        "--http",
+        "1",
+        "--no-ws",
+        "--log-level",
+        "warning",
+        "--factory",
+        "--workers-kill-timeout",
+        "15",
+        "--respawn-failed-workers",
+        "middleware.process:web_application",
+    ]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and arguments
 
 

@@ -29,7 +29,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--now", type=int, help="Unix time of the receipt (default: now).")
 @click.option("--live/--test", default=None, help="Which environment the connection belongs to (default: whichever the event says).")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the connection.")
-def verify(  # noqa: PLR0917 - click gives each option by name
+def verify(
     system: str, headers: Path, body: Path, secrets: tuple[str, ...], url: str, now: int | None, live: bool | None, options: tuple[str, ...]
 ) -> None:
     """Judge one recorded request: prints *verified* or *refused: why*; exit code 0 or 1."""

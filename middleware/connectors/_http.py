@@ -175,9 +175,7 @@ class Http:
     def _exchange(self, prepared: requests.PreparedRequest, harmless: bool, note: _Note, limit: float) -> Reply:
         with Deadline(limit) as watch:
             try:
-                answer = self._session.send(
-                    prepared, timeout=min(self.connection.timeout, limit), stream=True, allow_redirects=False
-                )
+                answer = self._session.send(prepared, timeout=min(self.connection.timeout, limit), stream=True, allow_redirects=False)
                 with answer:
                     reply = _read(answer, harmless, note)
             except (requests.RequestException, wire.HTTPError, OSError) as error:

@@ -231,9 +231,7 @@ class Connector:
         safe: bool | None = None,
     ) -> Any:
         query = [("f", name) for name in fields] + list(params)
-        reply = self.http.request(
-            method, f"/rest/model/{path}", params=query, json=body, headers=self._headers, safe=safe, explain=explain
-        )
+        reply = self.http.request(method, f"/rest/model/{path}", params=query, json=body, headers=self._headers, safe=safe, explain=explain)
         return reply.json()
 
 

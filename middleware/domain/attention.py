@@ -40,7 +40,9 @@ def attention(order: Situation, now: datetime) -> Attention | None:
     paid = order.payment_state in (OrderPayment.PAID, OrderPayment.PARTIALLY_PAID, OrderPayment.AUTHORIZED)
     if order.export_state in (Export.REJECTED, Export.DEAD):
         prefix = "paid, but " if paid else ""
-        return Attention(f"{prefix}not in the ERP: the export was {order.export_state}", "mend the field at fault, then: waybill replay call")
+        return Attention(
+            f"{prefix}not in the ERP: the export was {order.export_state}", "mend the field at fault, then: waybill replay call"
+        )
     if order.export_state == Export.EXPORTED and order.state == OrderState.CANCELLED:
         return Attention("cancelled in the shop, still in the ERP", "cancel it in the ERP")
     if order.export_state == Export.EXPORTED and order.payment_state in (OrderPayment.FAILED, OrderPayment.VOIDED):

@@ -82,7 +82,9 @@ FULFILMENT: Mapping[str, frozenset[str]] = {
     F.CANCELLED: frozenset({F.DRAFT}),
 }
 
-_PAID = frozenset({OrderPayment.PARTIALLY_PAID, OrderPayment.PAID, OrderPayment.PARTIALLY_REFUNDED, OrderPayment.REFUNDED, OrderPayment.DISPUTED})
+_PAID = frozenset(
+    {OrderPayment.PARTIALLY_PAID, OrderPayment.PAID, OrderPayment.PARTIALLY_REFUNDED, OrderPayment.REFUNDED, OrderPayment.DISPUTED}
+)
 _OPEN = frozenset({OrderPayment.UNPAID, OrderPayment.PENDING, OrderPayment.FAILED, OrderPayment.AUTHORIZED, OrderPayment.VOIDED})
 
 ORDER_PAYMENT: Mapping[str, frozenset[str]] = {

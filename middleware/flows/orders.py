@@ -29,12 +29,27 @@ def record(order: Order, work: Work) -> None:
 
 def _new(order: Order, work: Work) -> OrderRow:
     return OrderRow(
-        shop=work.cause.connection, order_id=order.order_id, internal_id=order.internal_id, number=order.number,
-        store=_store_of(order, work).name, version=order.version, state=str(order.state), payment_state=str(OrderPayment.UNPAID),
-        export_state=str(Export.HELD), fulfilment_state=str(FulfilmentState.UNKNOWN), total_minor=order.total.minor,
-        currency=order.total.currency, placed_at=order.placed_at, changed_at=order.changed_at, since=work.now, recorded_at=work.now,
-        snapshot=_seal(order, work), payments=[], erp_number="", waits="",
-    )  # fmt: skip
+        shop=work.cause.connection,
+        order_id=order.order_id,
+        internal_id=order.internal_id,
+        number=order.number,
+        store=_store_of(order, work).name,
+        version=order.version,
+        state=str(order.state),
+        payment_state=str(OrderPayment.UNPAID),
+        export_state=str(Export.HELD),
+        fulfilment_state=str(FulfilmentState.UNKNOWN),
+        total_minor=order.total.minor,
+        currency=order.total.currency,
+        placed_at=order.placed_at,
+        changed_at=order.changed_at,
+        since=work.now,
+        recorded_at=work.now,
+        snapshot=_seal(order, work),
+        payments=[],
+        erp_number="",
+        waits="",
+    )
 
 
 def _renew(row: OrderRow, order: Order, work: Work) -> None:

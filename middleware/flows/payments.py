@@ -28,10 +28,19 @@ def record(change: PaymentChange, work: Work) -> None:
 def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
     amount = change.amount or Money(order.total_minor, order.currency)
     payment = PaymentRow(
-        connection=work.cause.connection, remote_id=change.remote_id, order=order, state=str(PaymentState.PENDING),
-        base_state=str(PaymentState.PENDING), base_at=change.occurred_at, amount_minor=amount.minor, currency=amount.currency,
-        recorded_at=work.now, parts=[], outcome="", raw_code="",
-    )  # fmt: skip
+        connection=work.cause.connection,
+        remote_id=change.remote_id,
+        order=order,
+        state=str(PaymentState.PENDING),
+        base_state=str(PaymentState.PENDING),
+        base_at=change.occurred_at,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        recorded_at=work.now,
+        parts=[],
+        outcome="",
+        raw_code="",
+    )
     work.add_payment(payment)
     work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
     return payment
@@ -53,11 +62,17 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
         if row is None:
             payment.parts.append(
                 PaymentPartRow(
-                    kind=str(part.kind), remote_id=part.remote_id, amount_minor=part.amount.minor, currency=part.amount.currency,
-                    counts=part.counts, said_at=change.occurred_at,
-                )  # fmt: skip
+                    kind=str(part.kind),
+                    remote_id=part.remote_id,
+                    amount_minor=part.amount.minor,
+                    currency=part.amount.currency,
+                    counts=part.counts,
+                    said_at=change.occurred_at,
+                )
             )
-        elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (change.occurred_at == row.said_at and not part.counts):
+        elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (
+            change.occurred_at == row.said_at and not part.counts
+        ):
             row.amount_minor, row.counts, row.said_at = part.amount.minor, part.counts, change.occurred_at
 
 

@@ -116,9 +116,7 @@ class WebhookLayer:
             return self._inner(environ, start_response)
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
-        status, fields, body = answer(
-            self._runtime, path[len(PREFIX) :], headers, self._public + path, lambda: _read(environ, self._limit)
-        )
+        status, fields, body = answer(self._runtime, path[len(PREFIX) :], headers, self._public + path, lambda: _read(environ, self._limit))
         start_response(_STATUS_LINES[status], [*fields, ("Content-Length", str(len(body)))])
         return [body]
 
@@ -152,4 +150,3 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return Response(body, status, fields)
 
     return routes
-

@@ -36,7 +36,7 @@ def verify(request: Inbound, keys: Sequence[bytes], tolerance: float = 300) -> t
         raise SignatureRefused("webhook-id, webhook-timestamp or webhook-signature is missing or malformed")
     given = [signature.encode() for version, _, signature in (item.partition(",") for item in header.split(" ")) if version == "v1"]
     signed = f"{message_id}.{timestamp}.".encode() + request.body
-    for index, key in enumerate(keys):
+    for index, key in enumerate(keys):  # noqa: B007 - used after the loop
         expected = base64.b64encode(hmac.digest(key, signed, "sha256"))
         if any(hmac.compare_digest(expected, signature) for signature in given):
             break

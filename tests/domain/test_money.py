@@ -23,7 +23,7 @@ def test_an_amount_survives_the_way_to_text_and_back(minor: int, currency: str) 
     ("amount", "currency", "money"),
     [("44.70", "EUR", Money(4470, "EUR")), ("44.700000", "EUR", Money(4470, "EUR")), ("100", "JPY", Money(100, "JPY")),
      ("1.234", "KWD", Money(1234, "KWD")), ("0.0001", "CLF", Money(1, "CLF")), ("-0.01", "EUR", Money(-1, "EUR"))],
-)  # fmt: skip
+)
 def test_an_amount_has_its_currency_s_decimals(amount: str, currency: str, money: Money) -> None:
     assert Money.of(amount, currency) == money
 
@@ -38,7 +38,7 @@ def test_an_amount_finer_than_its_currency_is_refused(amount: str, currency: str
     ("unit", "quantity", "currency", "minor"),
     [("0.005", "1", "EUR", 1), ("0.0049", "1", "EUR", 0), ("-0.005", "1", "EUR", -1), ("1.115", "3", "EUR", 335), ("0.333333", "3", "EUR", 100),
      ("0.5", "1", "JPY", 1), ("1.0005", "1", "KWD", 1001), ("19.99", "0.125", "EUR", 250)],
-)  # fmt: skip
+)
 def test_a_unit_price_is_rounded_once_half_up_after_it_was_multiplied(unit: str, quantity: str, currency: str, minor: int) -> None:
     assert UnitPrice(Decimal(unit), currency).times(Decimal(quantity)) == Money(minor, currency)
 

@@ -48,7 +48,7 @@ class Victim:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.victim"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONFAULTHANDLER": ""}
-        )  # fmt: skip
+        )
 
     def run(self, **order: Any) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout

@@ -237,7 +237,7 @@ def ask(runtime: Runtime, number: int, subject: str, connection: str = "erp") ->
         "INSERT INTO calls (key, connection, operation, subject, lane, state, payload, asked_at, due_at)"
         " VALUES (:key, :connection, 'create_order', :subject, 'orders', 'pending', :payload, :now, :now)",
         key=key, connection=connection, subject=subject, payload=runtime.vault.seal(msgspec.json.encode({}), key), now=runtime.now(),
-    )  # fmt: skip
+    )
 
 
 def test_workers_share_a_connection_within_its_concurrency_and_one_call_a_subject(database_url: str) -> None:
@@ -326,7 +326,7 @@ def test_a_late_worker_cannot_record_what_another_has_finished(world: World, run
     assert before == (rows(runtime, "SELECT * FROM calls"), rows(runtime, "SELECT * FROM transitions"), rows(runtime, "SELECT erp_number, export_state FROM orders"))
     assert rows(runtime, "SELECT attempt, method, path, status FROM exchanges WHERE call_id = :id ORDER BY id", id=late.id) == [
         (2, "GET", "/orders?reference", 200), (2, "POST", "/orders", 201), (1, "GET", "/orders?reference", 200),
-    ]  # fmt: skip
+    ]
     assert len(erp.orders) == 1
 
 

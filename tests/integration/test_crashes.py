@@ -76,7 +76,7 @@ class Journey:
             "links": rows(self.runtime, "SELECT connection, kind FROM links WHERE our_id = 'shop/' || :order", **key),
             "calls": rows(self.runtime, "SELECT connection, operation, state FROM calls WHERE order_id = :id ORDER BY id", **key),
             "audit": ways(rows(self.runtime, "SELECT thing, was, becomes, refused FROM transitions WHERE order_id = :id ORDER BY id", **key)),
-        }  # fmt: skip
+        }
 
 
 def ways(found: list[tuple[Any, ...]]) -> dict[str, tuple[str, str]]:

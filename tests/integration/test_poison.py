@@ -61,8 +61,8 @@ def test_an_event_that_kills_its_worker_is_left_alone_after_three_and_takes_nobo
 def test_an_event_with_a_bug_is_decided_alone_retried_with_back_off_and_dies_with_its_cause(
     world: World, five: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from middleware import routes
     from mappings.canonical import PaymentChange
+    from middleware import routes
 
     record = routes.MESSAGES[PaymentChange]
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from middleware import inbox, operations, outbox, sweep, timeline
 from middleware.database import ensure_partitions
-from middleware.errors import Rejected, UnknownOutcome
+from middleware.errors import UnknownOutcome
 from middleware.ports import Effect, Receipt
 from middleware.runtime import Runtime
 from middleware.settings import Work
@@ -27,7 +26,7 @@ from middleware.testing import drain
 from middleware.vault import new_key
 from middleware.work import Ask, Cause
 from middleware.work import Work as UnitOfWork
-from tests.world import World, connections, hear, inbound, intent_event, order_event, pay, place, refund_event, rows, sign_shop, sign_stripe
+from tests.world import World, connections, hear, inbound, order_event, pay, place, refund_event, rows, sign_shop
 
 T = 1_700_000_000
 DAY = 86_400
@@ -125,7 +124,7 @@ def test_an_older_payment_event_changes_nothing(runtime: Runtime) -> None:
 def test_a_refund_said_twice_counts_once_and_stops_counting_when_it_failed(runtime: Runtime) -> None:
     def shown() -> list[tuple[Any, ...]]:
         return rows(runtime, "SELECT p.state, o.payment_state, part.amount_minor, part.counts FROM payments p JOIN orders o ON o.id = p.order_id"
-                             " JOIN payment_parts part ON part.payment_id = p.id WHERE part.kind = 'refund'")  # fmt: skip
+                             " JOIN payment_parts part ON part.payment_id = p.id WHERE part.kind = 'refund'")
 
     place(runtime, "uuid-1")
     pay(runtime, "pi_1", order="uuid-1", created=T)
@@ -328,7 +327,7 @@ def test_a_rejected_call_says_its_field_and_holds_nothing_else(database_url: str
         drain(runtime)
         assert rows(runtime, "SELECT state, attempts, cause, field, detail FROM calls WHERE connection = 'erp' ORDER BY id") == [
             ("rejected", 1, "rejected", "lines.0.sku", "HTTP 422: unknown sku TS-RED-M"), ("done", 1, None, None, None),
-        ]  # fmt: skip
+        ]
         assert [state for *_, state in order_states(runtime)] == ["rejected", "exported"]
         asked(runtime, "next", subject="order/uuid-1", operation="create_order")
         runtime._connectors["erp"] = Blind()
@@ -383,7 +382,7 @@ def test_a_newer_status_replaces_one_that_nothing_began_and_no_other(runtime: Ru
     asked(runtime, "newest", operation="write_order_status", replaces=True)
     assert rows(runtime, "SELECT key, state FROM calls ORDER BY id") == [
         ("making", "making"), ("waiting", "superseded"), ("other subject", "pending"), ("other operation", "pending"), ("newest", "pending"),
-    ]  # fmt: skip
+    ]
 
 
 def test_the_shop_is_told_the_newest_status_once(database_url: str, erp: ErpSimulator, shop: DrupalSimulator) -> None:

@@ -77,7 +77,7 @@ def runtime_of(order: dict[str, Any]) -> Runtime:
     made = settings(
         order["url"], connections(order.get("erp", "http://127.0.0.1:9"), order.get("shop", "http://127.0.0.1:9")), stores(),
         work=Work(retry_base=0.001, retry_cap=0.01), keys=(secret(order["key"]),),
-    )  # fmt: skip
+    )
     made = replace(made, database=replace(made.database, pool=2))
     runtime = Runtime(made, now=lambda: datetime.now(UTC) + timedelta(seconds=order.get("ahead", 0)), ring=lambda *_: None, seed=1)
     runtime.engine = _engines.setdefault(order["url"], runtime.engine)

@@ -34,7 +34,7 @@ class Demo:
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-m", "middleware.cli", "demo", "--orders", "12"],
             cwd=folder, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        )
         self._lines: queue.Queue[str] = queue.Queue()
         self.printed: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

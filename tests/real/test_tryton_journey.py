@@ -126,7 +126,7 @@ def journey(tryton: Tryton, tryton_proxy: FaultProxy, shop: DrupalSimulator, dat
         "erp", "tryton", tryton.proxied(tryton_proxy), (), {"key": secret(tryton.key)},
         {"company": tryton.company, "web_shop": tryton.web_shop, "payment_term": tryton.payment_term},
         timeout=TIMEOUT, deadline=2 * TIMEOUT, settle=5, breaker_failures=1000, poll=1,
-    )  # fmt: skip
+    )
     world = World(database_url, connections={**connections(shop_url=shop.url), "erp": erp})
     runtime = world.runtime()
     stripe, received = StripeSimulator(secret=STRIPE_SECRET), {"shop": len(shop.events), "stripe": 0}

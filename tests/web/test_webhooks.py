@@ -1,7 +1,8 @@
-"""The door: every answer that a sender can get, the same through both skins and a real server."""
+"""The door: every answer that a sender can get, the same through all three skins."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
@@ -22,6 +23,7 @@ from middleware.simulators.drupal.checkout import Line
 from middleware.simulators.drupal.simulator import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import Cluster, drain
+from middleware.web import asgi
 from tests.world import World, intent_event, order_event, rows, sign_shop, sign_stripe
 
 LIMIT = 20_000
@@ -43,12 +45,14 @@ class Answer:
 
 @dataclass
 class Door:
-    """A Waybill behind a real server."""
+    """A Waybill behind a real server, or (`port` 0) as an ASGI application."""
 
     runtime: Runtime
     port: int
 
     def post(self, connection: str, body: bytes, headers: Mapping[str, str], *, chunked: bool = False) -> Answer:
+        if not self.port:
+            return asyncio.run(self._post(connection, [body[:100], body[100:]] if chunked else [body], headers))
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         line.request("POST", f"/webhooks/{connection}", iter([body]) if chunked else body, dict(headers), encode_chunked=chunked)
         answer = line.getresponse()
@@ -56,13 +60,33 @@ class Door:
         line.close()
         return found
 
+    async def _post(self, connection: str, parts: list[bytes], headers: Mapping[str, str]) -> Answer:
+        told: list[Any] = []
+        messages = [{"type": "http.request", "body": part, "more_body": index + 1 < len(parts)} for index, part in enumerate(parts)]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": f"/webhooks/{connection}", "headers": fields}
+        await asgi.WebhookLayer(None, self.runtime)(scope, receive, send)
+        start, end = told
+        return Answer(start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}, end["body"].decode())
+
     def kept(self) -> list[tuple[Any, ...]]:
         return rows(self.runtime, "SELECT connection, delivery_id, topic, state, cause FROM events ORDER BY id")
 
 
-@pytest.fixture(params=[True, False], ids=["thin layer", "flask"])
+@pytest.fixture(params=["thin layer", "flask", "event loop"])
 def door(request: pytest.FixtureRequest, database_url: str) -> Iterator[Door]:
-    runtime = World(database_url).runtime(web=Web(thin_layer=request.param, max_body=LIMIT))
+    runtime = World(database_url).runtime(web=Web(thin_layer=request.param == "thin layer", max_body=LIMIT))
+    if request.param == "event loop":
+        yield Door(runtime, 0)
+        runtime.close()
+        return
     server = Server(("127.0.0.1", 0), create_app(runtime), numthreads=4)
     server.expiration_interval = 0.02
     server.prepare()
