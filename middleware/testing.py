@@ -17,7 +17,8 @@ from middleware import inbox, outbox, sweep
 from middleware.database import engine_for, migrate
 from middleware.embedded import EmbeddedPostgres
 from middleware.runtime import Runtime
-from middleware.settings import LANES, Connection, Database, Secret, Settings, Store
+from middleware.secret import Secret
+from middleware.settings import LANES, Connection, Database, Settings, Store
 from middleware.vault import new_key
 
 

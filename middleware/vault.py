@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from middleware.errors import SettingsError, WaybillError
-from middleware.settings import Secret
+from middleware.secret import Secret
 
 _ID = 4
 _NONCE = 12

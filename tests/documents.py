@@ -39,7 +39,15 @@ def systems() -> str:
 def error_table() -> str:
     """Every error of ours: code, class, retryable, HTTP status."""
     rows = [
-        (f"`{cls.code}`", f"`{cls.__name__}`", f"`{cls.error_class}`", "yes" if cls.retryable else "no", _status(cls), _burns(cls), _first_line(cls))
+        (
+            f"`{cls.code}`",
+            f"`{cls.__name__}`",
+            f"`{cls.error_class}`",
+            "yes" if cls.retryable else "no",
+            _status(cls),
+            _burns(cls),
+            _first_line(cls),
+        )
         for cls in _tree(WaybillError)
     ]
     return table(("Code", "Error", "Class", "Retryable", "HTTP status", "Burns an attempt", "Meaning"), rows)
@@ -78,7 +86,10 @@ def states() -> str:
     """Every transition table."""
     parts = []
     for name, transitions in TABLES.items():
-        rows = [(f"`{state}`", ", ".join(f"`{after}`" for after in sorted(nexts)) or "nothing: it is final") for state, nexts in transitions.items()]
+        rows = [
+            (f"`{state}`", ", ".join(f"`{after}`" for after in sorted(nexts)) or "nothing: it is final")
+            for state, nexts in transitions.items()
+        ]
         parts.append(f"#### {name.replace('_', ' ')}\n\n" + table(("From", "may become"), rows))
     return "\n".join(parts)
 
@@ -89,7 +100,13 @@ def operations() -> str:
     for operation in ports.OPERATIONS.values():
         able = [name for name in connectors.systems() if hasattr(connectors.connector_class(name), operation.name)]
         native = [name for name in able if operation.name in getattr(connectors.connector_class(name), "NATIVE_IDEMPOTENCY", ())]
-        kind = "repeating sets the same state" if operation.repeatable else f"looked up with `{operation.find}`, then made" if operation.find else ""
+        kind = (
+            "repeating sets the same state"
+            if operation.repeatable
+            else f"looked up with `{operation.find}`, then made"
+            if operation.find
+            else ""
+        )
         rows.append((f"`{operation.name}`", kind, ", ".join(f"`{n}`" for n in able), ", ".join(f"`{n}`" for n in native) or "none"))
     return table(("Operation", "After an unknown outcome", "Systems", "of these with native idempotency"), rows)
 
@@ -108,12 +125,14 @@ def configuration() -> str:
             kind = get_type_hints(cls)[spec.name]
             if hasattr(kind, "__dataclass_fields__") and kind is not settings.Secret:
                 continue
-            if spec.name in ("connections", "stores") and cls is Settings or spec.name == "name" and title.endswith(".NAME]"):
+            if (spec.name in ("connections", "stores") and cls is Settings) or (spec.name == "name" and title.endswith(".NAME]")):
                 continue
             path = (spec.name,) if cls is Settings else (title.strip("[]"), spec.name)
             rows.append((f"`{spec.name}`", _kind(kind), _default(spec), f"`{overrides[path]}`" if path in overrides else ""))
         text = " ".join((cls.__doc__ or "").split())
-        parts.append(f"#### {f'`{title}`' if title else 'Top level'}\n\n{text}\n\n" + table(("Key", "Type", "Default", "Environment"), rows))
+        parts.append(
+            f"#### {f'`{title}`' if title else 'Top level'}\n\n{text}\n\n" + table(("Key", "Type", "Default", "Environment"), rows)
+        )
     return "\n".join(parts)
 
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from middleware import settings
 from middleware.cli import cli
 from middleware.errors import SettingsError
-from middleware.settings import Connection, Secret, Settings, Store, resolve_secret
+from middleware.secret import Secret
+from middleware.settings import Connection, Settings, Store, resolve_secret
 from middleware.vault import new_key
 
 ENV = {

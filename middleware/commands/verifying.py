@@ -15,7 +15,8 @@ from middleware.connectors import connector_class, systems
 from middleware.connectors._http import Http
 from middleware.errors import Refused, SettingsError
 from middleware.ports import Inbound
-from middleware.settings import Connection, Secret, resolve_secret
+from middleware.secret import Secret
+from middleware.settings import Connection, resolve_secret
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from middleware.errors import SignatureRefused, Stale
 from middleware.ports import Inbound
-from middleware.settings import Secret
+from middleware.secret import Secret
 
 PREFIX = "whsec_"
 

@@ -19,7 +19,8 @@ from middleware.connectors._http import Http, Reply
 from middleware.connectors.tryton import OVERLAP, Connector, explain
 from middleware.errors import Rejected, UnknownOutcome, Unreadable
 from middleware.ports import Effect, Receipt
-from middleware.settings import Connection, Secret
+from middleware.secret import Secret
+from middleware.settings import Connection
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "tryton"
 BASE = "http://tryton.example/erp"

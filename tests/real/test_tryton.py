@@ -15,7 +15,8 @@ from middleware.connectors._http import Http
 from middleware.connectors.tryton import Connector
 from middleware.errors import CallError, Rejected, UnknownOutcome
 from middleware.ports import Effect
-from middleware.settings import Connection, Secret
+from middleware.secret import Secret
+from middleware.settings import Connection
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

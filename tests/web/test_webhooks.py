@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from middleware.simulators.drupal.simulator import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import Cluster, drain
 from middleware.web import asgi
-from tests.world import World, intent_event, order_event, rows, sign_shop, sign_stripe
+from tests.world import World, connections, intent_event, order_event, rows, sign_shop, sign_stripe
 
 LIMIT = 20_000
 
@@ -80,10 +81,15 @@ class Door:
         return rows(self.runtime, "SELECT connection, delivery_id, topic, state, cause FROM events ORDER BY id")
 
 
-@pytest.fixture(params=["thin layer", "flask", "event loop"])
-def door(request: pytest.FixtureRequest, database_url: str) -> Iterator[Door]:
-    runtime = World(database_url).runtime(web=Web(thin_layer=request.param == "thin layer", max_body=LIMIT))
-    if request.param == "event loop":
+SKINS = ["thin layer", "flask", "event loop"]
+
+
+@contextmanager
+def opened(skin: str, database_url: str, **stripe: Any) -> Iterator[Door]:
+    mine = connections()
+    world = World(database_url, connections={**mine, "stripe": replace(mine["stripe"], **stripe)})
+    runtime = world.runtime(web=Web(thin_layer=skin == "thin layer", max_body=LIMIT))
+    if skin == "event loop":
         yield Door(runtime, 0)
         runtime.close()
         return
@@ -96,6 +102,20 @@ def door(request: pytest.FixtureRequest, database_url: str) -> Iterator[Door]:
     server.stop()
     thread.join()
     runtime.close()
+
+
+@pytest.fixture(scope="module", params=SKINS)
+def kept_open(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Door]:
+    name, url = cluster.clone()
+    with opened(request.param, url) as made:
+        yield made
+    cluster.drop(name)
+
+
+@pytest.fixture
+def door(kept_open: Door) -> Door:
+    rows(kept_open.runtime, "TRUNCATE events, event_bodies, refusals, refusal_samples, calls, orders, order_keys, payments, payment_parts")
+    return kept_open
 
 
 def signed(connection: str, body: bytes, **how: Any) -> dict[str, str]:
@@ -154,12 +174,12 @@ def test_a_stale_signature_is_refused(door: Door, connection: str) -> None:
     assert door.kept() == []
 
 
-def test_a_test_event_on_a_live_connection_is_refused(door: Door) -> None:
-    live = replace(door.runtime.settings.connections["stripe"], live=True)
-    door.runtime.settings.connections["stripe"] = live  # type: ignore[index]
-    body = BODIES["stripe"]
-    assert door.post("stripe", body, sign_stripe(body)).error == (400, "wrong_environment", "permanent", False)
-    assert door.kept() == []
+@pytest.mark.parametrize("skin", SKINS)
+def test_a_test_event_on_a_live_connection_is_refused(database_url: str, skin: str) -> None:
+    with opened(skin, database_url, live=True) as door:
+        body = BODIES["stripe"]
+        assert door.post("stripe", body, sign_stripe(body)).error == (400, "wrong_environment", "permanent", False)
+        assert door.kept() == []
 
 
 @BOTH
@@ -173,21 +193,22 @@ def test_a_signed_body_that_is_not_json_is_kept_and_dead_with_its_cause(door: Do
     assert len(door.kept()) == 1
 
 
-@BOTH
-def test_without_its_database_nothing_is_acknowledged(door: Door, connection: str, cluster: Cluster) -> None:
-    body = BODIES[connection]
-    name = door.runtime.settings.database.url.partition("?")[0].rpartition("/")[2]
-    door.post(connection, body.replace(b"1", b"7"), signed(connection, body.replace(b"1", b"7")))  # the writer has its connection
-    rows(door.runtime, "TRUNCATE events, event_bodies")
-    door.runtime.engine.dispose()
-    cluster._run("ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
-    cluster._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = " + f"'{name}'")
-    answer = door.post(connection, body, signed(connection, body))
-    assert (answer.error, answer.headers["retry-after"]) == ((503, "busy", "transient", True), "2")
-    cluster._run("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
-    assert door.kept() == []
-    assert door.post(connection, body, signed(connection, body)).status == 200
-    assert len(door.kept()) == 1
+@pytest.mark.parametrize("skin", SKINS)
+def test_without_its_database_nothing_is_acknowledged(database_url: str, cluster: Cluster, skin: str) -> None:
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    with opened(skin, database_url) as door:
+        body = BODIES["shop"]
+        before = order_event("uuid-0")
+        door.post("shop", before, sign_shop(before, "m0"))  # the writer has its connection
+        door.runtime.engine.dispose()
+        cluster._run("ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
+        cluster._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        answer = door.post("shop", body, sign_shop(body, "m1"))
+        assert (answer.error, answer.headers["retry-after"]) == ((503, "busy", "transient", True), "2")
+        cluster._run("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
+        assert [delivery for _, delivery, *_ in door.kept()] == ["m0"]
+        assert door.post("shop", body, sign_shop(body, "m1")).status == 200
+        assert [delivery for _, delivery, *_ in door.kept()] == ["m0", "m1"]
 
 
 # The ids that join everything

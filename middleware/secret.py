@@ -1,0 +1,34 @@
+"""Secrets: named by a reference (`env:NAME`, `file:PATH`), never printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret value that does not print itself. `source` is the reference it came from."""
+
+    source: str
+    value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        return self.value
+
+    def __str__(self) -> str:
+        return f"<secret {self.source}>"
+
+
+def resolve(reference: str, environ: Mapping[str, str]) -> Secret:
+    """`env:NAME` or `file:PATH` to a `Secret`; raises ValueError when it is missing or empty."""
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = environ.get(name, "")
+    else:
+        path = Path(name)
+        value = path.read_text("utf-8").strip() if path.is_file() else ""
+    if not value.strip():
+        raise ValueError(f"{reference} is missing or empty")
+    return Secret(reference, value)
