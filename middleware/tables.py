@@ -78,7 +78,7 @@ class TableReader:
                 continue
             values[key] = self._value(raw, hints[key], (*at, key))
         for name, spec in known.items():
-            if name not in values and _required(spec):
+            if name not in values and is_required(spec):
                 self.mistake((*at, name), f"missing; expected {_kind(hints[name])}")
         return cls(**values) if len(self.mistakes) == before else None
 
@@ -115,7 +115,8 @@ class TableReader:
         self.mistakes.append(f"{source}: {'.'.join(at)}: {text}")
 
 
-def _required(spec: Field[Any]) -> bool:
+def is_required(spec: Field[Any]) -> bool:
+    """Whether a dataclass field has no default."""
     return spec.default is MISSING and spec.default_factory is MISSING
 
 

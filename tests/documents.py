@@ -138,14 +138,14 @@ def configuration() -> str:
 
 def _kind(kind: Any) -> str:
     names: Mapping[str, str] = {
-        "tuple[middleware.settings.Secret, ...]": "list of secret references",
-        "middleware.settings.Secret | None": "secret reference",
-        "collections.abc.Mapping[str, middleware.settings.Secret]": "table of secret references",
-        "collections.abc.Mapping[str, typing.Any]": "table; see the system's options below",
+        "tuple[Secret, ...]": "list of secret references",
+        "Secret | None": "secret reference",
+        "Mapping[str, Secret]": "table of secret references",
+        "Mapping[str, Any]": "table; see the system's options below",
         "tuple[str, ...]": "list of text",
     }
     simple = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
-    return simple[kind] if kind in simple else names[str(kind)]
+    return simple[kind] if kind in simple else names[re.sub(r"[\w.]+\.(\w+)", r"\1", str(kind))]
 
 
 def _default(spec: Field[Any]) -> str:

@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 from middleware import settings
 from middleware.cli import cli
 from middleware.errors import SettingsError
-from middleware.secret import Secret
-from middleware.settings import Connection, Settings, Store, resolve_secret
+from middleware.secret import Secret, resolve
+from middleware.settings import Connection, Settings, Store
+from middleware.tables import is_required
 from middleware.vault import new_key
 
 ENV = {
@@ -130,15 +131,15 @@ def test_the_environment_overrides_the_files_and_its_mistakes_are_its_own(tmp_pa
 @pytest.mark.parametrize("value", ["", "  ", "\n"])
 def test_a_blank_secret_is_missing(tmp_path: Path, value: str) -> None:
     with pytest.raises(ValueError, match="env:BLANK is missing or empty"):
-        resolve_secret("env:BLANK", {"BLANK": value})
+        resolve("env:BLANK", {"BLANK": value})
     (tmp_path / "secret").write_text(value, "utf-8")
     with pytest.raises(ValueError, match="is missing or empty"):
-        resolve_secret(f"file:{tmp_path / 'secret'}", {})
+        resolve(f"file:{tmp_path / 'secret'}", {})
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("value\n", "utf-8")
-    assert resolve_secret(f"file:{tmp_path / 'secret'}", {}).reveal() == "value"
+    assert resolve(f"file:{tmp_path / 'secret'}", {}).reveal() == "value"
 
 
 def test_secrets_never_print_themselves(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_secrets_never_print_themselves(tmp_path: Path) -> None:
 def test_every_key_has_a_default_or_is_asked_for() -> None:
     Settings()
     for cls, given in ((Connection, {"name", "system"}), (Store, {"name", "shop"})):
-        assert {spec.name for spec in fields(cls) if settings._required(spec)} == given
+        assert {spec.name for spec in fields(cls) if is_required(spec)} == given
 
 
 # the commands

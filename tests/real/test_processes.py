@@ -224,8 +224,7 @@ def test_killed_processes_and_an_emptied_broker_lose_nothing(
     limits = f'rate = "{RATE}/second"\nbreaker_failures = 8\nbreaker_reset = 1\npoll = 1'
     with BROKERS[kind]() as broker, running(tmp_path, database_url, shared_state, broker, limits) as site:
         web = site.deployment.web(2)
-        doomed = site.deployment.worker("first")
-        site.deployment.worker("second")
+        doomed, other = site.deployment.worker("first"), site.deployment.worker("second")
         is_ready(site.deployment.url, kind)
         for fault in (FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER, FaultKind.ERROR_AFTER, FaultKind.LOST_REPLY, FaultKind.RATE_LIMIT):
             site.erp.faults.add(Fault(fault, "POST", "/orders", times=None, probability=0.03, seconds=2))
@@ -238,15 +237,14 @@ def test_killed_processes_and_an_emptied_broker_lose_nothing(
 
         for _ in range(orders - orders // 2):
             site.customers.order()
-        victim = site.deployment.web_children(web)[0]
-        victim.kill()
-        eventually(lambda: site.count("SELECT count(*) FROM calls WHERE state = 'making'"), "a call is under way")
-        doomed.kill()
+        site.deployment.web_children(web)[0].kill()
+        kill_while_it_calls(site, doomed, other)
+        third: list[subprocess.Popen[bytes]] = []
         for exported in range(len(site.erp.orders), orders, orders // 6):
             eventually(lambda least=exported: len(site.erp.orders) >= least, f"{exported} orders are exported", 90)
             broker.empty()
-            if exported > orders // 2 and doomed.poll() is not None:
-                doomed = site.deployment.worker("third")
+            if exported > orders // 2 and not third:
+                third.append(site.deployment.worker("third"))
         report = site.settle()
         assert (report.problems, report.lost, report.doubled) == ((), 0, 0)
         assert (report.orders_exported, report.erp_orders, report.shop_told) == (orders, orders, orders)
@@ -255,7 +253,21 @@ def test_killed_processes_and_an_emptied_broker_lose_nothing(
         assert site.erp.most_within(3) <= 3 * RATE + RATE  # requests need a moment from the limit to the ERP
         held_back = "SELECT count(*) FROM exchanges WHERE error LIKE 'rate_limited our own limit%'"
         assert site.count(held_back) > 0
+        assert site.count("SELECT count(*) FROM calls WHERE look_up AND state = 'done'") > 0
+        assert (doomed.poll(), other.poll(), [worker.poll() for worker in third]) == (-signal.SIGKILL, None, [None])
         is_ready(site.deployment.url, kind)
+
+
+def kill_while_it_calls(site: Site, doomed: subprocess.Popen[bytes], other: subprocess.Popen[bytes]) -> None:
+    """Kill -9 between the ERP's effect and its reply. The other worker is stopped meanwhile, so the call is the doomed one's."""
+    other.send_signal(signal.SIGSTOP)
+    since = site.runtime.now()
+    site.erp.faults.add(Fault(FaultKind.LATE_REPLY, "POST", "/orders", times=4, seconds=0.9))
+    under_way = "SELECT count(*) FROM calls WHERE state = 'making' AND connection = 'erp' AND attempted_at > :since"
+    eventually(lambda: site.count(under_way, since=since), "a call is under way")
+    doomed.kill()
+    doomed.wait()
+    other.send_signal(signal.SIGCONT)
 
 
 def is_ready(url: str, kind: str) -> None:
