@@ -23,7 +23,7 @@ from middleware import observing, routes
 from middleware.claims import Claimed, LeaseLost, bookkeep, claim
 from middleware.domain.keys import keys_of, subject_key
 from middleware.domain.retry import Retry
-from middleware.errors import ErrorClass, UnknownConnection, WaybillError
+from middleware.errors import ErrorClass, UnknownConnection, Unreadable, WaybillError
 from middleware.models import EventState
 from middleware.observing import log
 from middleware.ports import Delivery, Inbound
@@ -161,7 +161,7 @@ def _read(runtime: Runtime, claimed: Sequence[Claimed]) -> tuple[list[Readable],
 def translate(runtime: Runtime, event: Claimed) -> Message:
     """Open the body and translate it; raises `WaybillError`."""
     if event.body is None:
-        raise WaybillError("the body was dropped by retention")
+        raise Unreadable("the body was dropped by retention")
     _, payload = unpack(runtime.vault.open(event.body, event.connection, event.delivery_id))
     message: Message = runtime.connector(event.connection).translate(event.topic, payload)
     return message

@@ -55,7 +55,13 @@ class Taken:
 
 
 def make(runtime: Runtime, lane: str, limit: int = 100) -> int:
-    """Make the lane's due calls, one after the other, at most `limit`; returns how many attempts were made."""
+    """Make the lane's due calls, one after the other, at most `limit`; returns how many attempts were made. In one process at
+    most `work.concurrency` threads do so for a lane: the others are left to the other lanes."""
+    with runtime.bulkhead(lane) as free:
+        return _make_while_free(runtime, lane, limit) if free else 0
+
+
+def _make_while_free(runtime: Runtime, lane: str, limit: int) -> int:
     made = 0
     while made < limit:
         call = claim(runtime, lane)
@@ -71,7 +77,7 @@ _FAILED = (CallState.DEAD, CallState.REJECTED)
 # claim
 
 _WAITING = text("SELECT DISTINCT connection FROM calls WHERE lane = :lane AND state IN ('pending', 'retry', 'unknown') AND due_at <= :now")
-_CLAIMER = text("SELECT pg_try_advisory_xact_lock(hashtextextended('claim/' || :connection, 0))")
+_CLAIMER = text("SELECT pg_advisory_xact_lock(hashtextextended('claim/' || :connection, 0))")
 _MAY_GO = text(
     """
 SELECT c.id FROM calls c
@@ -110,8 +116,7 @@ def claim(runtime: Runtime, lane: str) -> Taken | None:
 def _claim_of(runtime: Runtime, name: str, lane: str, now: datetime) -> Taken | None:
     settings = runtime.settings.connections[name]
     with runtime.engine.begin() as connection:
-        if not connection.execute(_CLAIMER, {"connection": name}).scalar():
-            return None
+        connection.execute(_CLAIMER, {"connection": name})  # held for milliseconds, and its holder waits for nobody
         values = {"connection": name, "lane": lane, "now": now, "concurrency": settings.concurrency}
         found = connection.execute(_MAY_GO, values).scalar()
         if found is None:

@@ -101,7 +101,7 @@ class Embedded:
         keep_house(self._runtime)
         self._worker = self._runtime.celery.WorkController(
             pool="threads",
-            concurrency=3 * self._runtime.settings.work.concurrency,
+            concurrency=len(settings.LANES) * (self._runtime.settings.work.concurrency + 1),  # no lane can take another one's
             loglevel="WARNING",
             without_gossip=True,
             without_mingle=True,

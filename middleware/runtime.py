@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -49,6 +50,7 @@ class Runtime:
         self._random = random.Random(seed)
         self._connectors: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self._bulkheads: dict[str, threading.BoundedSemaphore] = {}
         self.refusals = Refusals()
         self.hints = HintGate(self)
 
@@ -83,10 +85,8 @@ class Runtime:
 
     @cached_property
     def _writer(self) -> GroupWriter:
-        lanes = sorted({self.lane(name) for name in self.settings.connections})
-
-        def after() -> None:
-            for lane in lanes:
+        def after(lanes: set[str]) -> None:
+            for lane in sorted(lanes):
                 self.ring("decide", lane)
 
         return GroupWriter(self.settings.database.url, limit=self.settings.web.queue, after=after)
@@ -126,6 +126,18 @@ class Runtime:
                 self.ring("decide", lane)
         elif decide_again:
             self.ring("decide", decide_again)
+
+    @contextmanager
+    def bulkhead(self, lane: str) -> Iterator[bool]:
+        """Whether one of the lane's places in this process is free; it is taken while the block runs."""
+        with self._lock:
+            places = self._bulkheads.setdefault(lane, threading.BoundedSemaphore(self.settings.work.concurrency))
+        free = places.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                places.release()
 
     def jitter(self) -> float:
         """A random share of a wait, 0…1."""

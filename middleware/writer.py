@@ -118,10 +118,10 @@ class GroupWriter:
     """Keeps rows durably; `keep` returns only after COMMIT. Bounded: full or broken means `Busy`, and nothing was kept."""
 
     def __init__(
-        self, url: str, *, limit: int = 2_000, batch: int = 256, patience: float = 10.0, after: Callable[[], None] | None = None
+        self, url: str, *, limit: int = 2_000, batch: int = 256, patience: float = 10.0, after: Callable[[set[str]], None] | None = None
     ) -> None:
         """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest wait; `after` is called
-        after each commit that kept something new."""
+        after each commit that kept something new, with the lanes of what it kept."""
         self._url = url
         self._limit = limit
         self._batch = batch
@@ -199,8 +199,9 @@ class GroupWriter:
                 waiter.error = error
         for waiter in group:
             waiter.release()
-        if self._after is not None and any(waiter.kept for waiter in group):
-            self._after()
+        lanes = {row.lane for waiter in group if waiter.kept for row in waiter.rows}
+        if lanes and self._after is not None:
+            self._after(lanes)
 
     def _one_by_one(self, group: list[_Waiter]) -> None:
         for waiter in group:

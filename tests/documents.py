@@ -86,10 +86,10 @@ def states() -> str:
     """Every transition table."""
     parts = []
     for name, transitions in TABLES.items():
-        rows = [
-            (f"`{state}`", ", ".join(f"`{after}`" for after in sorted(nexts)) or "nothing: it is final")
-            for state, nexts in transitions.items()
-        ]
+        rows = []
+        for state in next(iter(transitions)).__class__:
+            after = ", ".join(f"`{becomes}`" for becomes in sorted(transitions[state]))
+            rows.append((f"`{state}`", after or "nothing: it is final"))
         parts.append(f"#### {name.replace('_', ' ')}\n\n" + table(("From", "may become"), rows))
     return "\n".join(parts)
 

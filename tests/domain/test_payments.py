@@ -31,11 +31,18 @@ TOTAL = 4470
 
 
 def event(kind: str, obj: dict[str, Any], at: int) -> dict[str, Any]:
-    return {"id": f"evt_{kind}_{obj['id']}_{at}_{obj.get('status', '')}", "object": "event", "type": kind, "created": T + at, "livemode": False, "data": {"object": obj}}
+    return {
+        "id": f"evt_{kind}_{obj['id']}_{at}_{obj.get('status', '')}",
+        "object": "event",
+        "type": kind,
+        "created": T + at,
+        "livemode": False,
+        "data": {"object": obj},
+    }
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
+def histories(draw: st.DrawFn) -> list[dict[str, Any]]:  # noqa: C901 - a history is a story with many turns
     """What a provider says of one payment, in its own order; several things may happen within one second."""
     clock = [0]
 
@@ -44,7 +51,11 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
         return clock[0]
 
     def intent(kind: str, status: str, **more: Any) -> dict[str, Any]:
-        return event(f"payment_intent.{kind}", {"id": "pi_1", "amount": TOTAL, "currency": "eur", "status": status, "metadata": {"order_uuid": "uuid-1"}, **more}, at())
+        return event(
+            f"payment_intent.{kind}",
+            {"id": "pi_1", "amount": TOTAL, "currency": "eur", "status": status, "metadata": {"order_uuid": "uuid-1"}, **more},
+            at(),
+        )
 
     said = [intent("created", "requires_payment_method")]
     for _ in range(draw(st.integers(0, 2))):
@@ -154,9 +165,11 @@ def truth(said: Sequence[dict[str, Any]]) -> str:
         return "refunded" if refunded == captured else "partially_refunded"
     if captured:
         return "paid" if captured == TOTAL else "partially_paid"
-    return {"payment_intent.payment_failed": "failed", "payment_intent.amount_capturable_updated": "authorized", "payment_intent.canceled": "voided"}.get(
-        objects[-1][0], "pending"
-    )
+    return {
+        "payment_intent.payment_failed": "failed",
+        "payment_intent.amount_capturable_updated": "authorized",
+        "payment_intent.canceled": "voided",
+    }.get(objects[-1][0], "pending")
 
 
 @settings(max_examples=200, deadline=None)
@@ -191,7 +204,12 @@ def test_the_database_comes_to_the_same_as_memory(runtime: Runtime) -> None:
     expected, found = [], []
     for number, said in enumerate(stories):
         expected.append(played(said))
-        mine = [json.loads(json.dumps(one).replace("_1", f"_1x{number}").replace("uuid-1", f"uuid-{number}").replace('"evt_', f'"evt_{number}_')) for one in said]
+        mine = [
+            json.loads(
+                json.dumps(one).replace("_1", f"_1x{number}").replace("uuid-1", f"uuid-{number}").replace('"evt_', f'"evt_{number}_')
+            )
+            for one in said
+        ]
         jobs: list[Any] = mine + chance.choices(mine, k=2) + [None]
         chance.shuffle(jobs)
         for job in jobs:
@@ -203,10 +221,21 @@ def test_the_database_comes_to_the_same_as_memory(runtime: Runtime) -> None:
                 inbox.decide(runtime, chance.choice(["payments", "orders"]))
         while sum(inbox.decide(runtime, lane) for lane in ("payments", "orders")):
             pass
-        order = rows(runtime, "SELECT o.payment_state, p.state, p.amount_minor, p.id FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.order_id = :id", id=f"uuid-{number}")
+        order = rows(
+            runtime,
+            "SELECT o.payment_state, p.state, p.amount_minor, p.id FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.order_id = :id",
+            id=f"uuid-{number}",
+        )
         (payment_state, state, amount, payment) = order[0]
         parts = rows(runtime, "SELECT kind, remote_id, amount_minor, counts FROM payment_parts WHERE payment_id = :id", id=payment)
-        found.append((payment_state, state, amount, sorted((kind, remote.replace(f"_1x{number}", "_1"), minor, counts) for kind, remote, minor, counts in parts)))
+        found.append(
+            (
+                payment_state,
+                state,
+                amount,
+                sorted((kind, remote.replace(f"_1x{number}", "_1"), minor, counts) for kind, remote, minor, counts in parts),
+            )
+        )
         assert len(order) == 1
     assert found == expected
     assert rows(runtime, "SELECT state, count(*) FROM events WHERE state <> 'decided' GROUP BY 1") == []

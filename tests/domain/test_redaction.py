@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from middleware.domain.redaction import HIDDEN, scrub, scrub_text
 
 WORDS = st.text(alphabet=string.ascii_letters + " ,;:()", max_size=20)
-KEY = st.tuples(st.sampled_from(["whsec_", "sk_live_", "sk_test_", "rk_live_", "pk_test_"]), st.text(alphabet=string.ascii_letters + string.digits + "+/=", min_size=8, max_size=60)).map("".join)
+KEY = st.tuples(
+    st.sampled_from(["whsec_", "sk_live_", "sk_test_", "rk_live_", "pk_test_"]),
+    st.text(alphabet=string.ascii_letters + string.digits + "+/=", min_size=8, max_size=60),
+).map("".join)
 MAIL = st.from_regex(r"[a-z0-9][a-z0-9.+_-]{0,15}@[a-z0-9-]{1,12}(\.[a-z]{2,6}){1,2}", fullmatch=True)
 
 
@@ -35,7 +38,15 @@ def test_nothing_sensitive_survives_in_a_text(before: str, secret: str, after: s
     assert HIDDEN in shown
 
 
-@given(st.recursive(SENSITIVE, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["text", "note", "list", "why"]), inner, max_size=3)), max_leaves=8))
+@given(
+    st.recursive(
+        SENSITIVE,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["text", "note", "list", "why"]), inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+)
 def test_nothing_sensitive_survives_in_a_structure(value: object) -> None:
     def leaves(found: object) -> list[str]:
         if isinstance(found, dict):
@@ -46,7 +57,10 @@ def test_nothing_sensitive_survives_in_a_structure(value: object) -> None:
     assert not [leaf for leaf in leaves(value) if leaf in shown]
 
 
-@given(st.sampled_from(["Authorization", "stripe-signature", "password", "api_key", "Cookie", "body", "mail", "card_number", "X-Api-Key"]), st.text(min_size=1))
+@given(
+    st.sampled_from(["Authorization", "stripe-signature", "password", "api_key", "Cookie", "body", "mail", "card_number", "X-Api-Key"]),
+    st.text(min_size=1),
+)
 def test_what_stands_under_a_telling_name_is_hidden_whatever_it_is(name: str, value: str) -> None:
     assert scrub({name: value, "kept": 7}) == {name: HIDDEN, "kept": 7}
 

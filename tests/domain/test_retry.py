@@ -25,7 +25,9 @@ RETRY = Retry(attempts=8, base=1.0, cap=60.0)
         (1, 0.0, 0.0, 0.0),
     ],
 )
-def test_a_wait_is_exponential_jittered_capped_and_at_least_what_the_system_asked(attempt: int, jitter: float, at_least: float | None, waits: float) -> None:
+def test_a_wait_is_exponential_jittered_capped_and_at_least_what_the_system_asked(
+    attempt: int, jitter: float, at_least: float | None, waits: float
+) -> None:
     assert RETRY.wait(attempt, lambda: jitter, at_least) == waits
 
 

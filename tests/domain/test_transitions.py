@@ -21,7 +21,11 @@ STATES: dict[str, type[StrEnum]] = {
 }
 PAID = {OrderPayment.PARTIALLY_PAID, OrderPayment.PAID, OrderPayment.PARTIALLY_REFUNDED, OrderPayment.REFUNDED, OrderPayment.DISPUTED}
 CAPTURED = {
-    PaymentState.PARTIALLY_CAPTURED, PaymentState.CAPTURED, PaymentState.PARTIALLY_REFUNDED, PaymentState.REFUNDED, PaymentState.DISPUTED,
+    PaymentState.PARTIALLY_CAPTURED,
+    PaymentState.CAPTURED,
+    PaymentState.PARTIALLY_REFUNDED,
+    PaymentState.REFUNDED,
+    PaymentState.DISPUTED,
 }
 
 
@@ -52,8 +56,13 @@ def test_a_captured_payment_is_never_uncaptured(state: str) -> None:
 
 @pytest.mark.parametrize(
     ("table", "state", "leads_to"),
-    [("export_state", Export.EXPORTED, set()), ("export_state", Export.NOT_NEEDED, set()), ("state", OrderState.CANCELLED, set()),
-     ("state", OrderState.COMPLETED, set()), ("fulfilment_state", FulfilmentState.DONE, set())],
+    [
+        ("export_state", Export.EXPORTED, set()),
+        ("export_state", Export.NOT_NEEDED, set()),
+        ("state", OrderState.CANCELLED, set()),
+        ("state", OrderState.COMPLETED, set()),
+        ("fulfilment_state", FulfilmentState.DONE, set()),
+    ],
 )
 def test_final_states_are_final(table: str, state: str, leads_to: set[str]) -> None:
     assert reachable(table, state) == leads_to

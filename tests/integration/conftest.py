@@ -47,7 +47,11 @@ class Victim:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.victim"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONFAULTHANDLER": ""}
+            [sys.executable, "-m", "tests.integration.victim"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONFAULTHANDLER": ""},
         )
 
     def run(self, **order: Any) -> dict[str, Any]:

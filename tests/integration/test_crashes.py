@@ -59,7 +59,11 @@ class Journey:
     def result(self, order: str) -> dict[str, Any]:
         """Everything that the order came to, here and in both outside systems."""
         key = {"order": order, "number": self.number}
-        (row,) = rows(self.runtime, "SELECT id, state, payment_state, export_state, erp_number, waits, total_minor FROM orders WHERE order_id = :order", **key)
+        (row,) = rows(
+            self.runtime,
+            "SELECT id, state, payment_state, export_state, erp_number, waits, total_minor FROM orders WHERE order_id = :order",
+            **key,
+        )
         key["id"] = row[0]
         mine = self.erp.orders_by_reference().get(order, [])
         numbers = {found.number: "SO" for found in mine}
@@ -69,13 +73,21 @@ class Journey:
             "erp": len(mine),
             "shop": {name: numbers.get(value or "", value) for name, value in shown.items()},
             "events": rows(self.runtime, "SELECT connection, topic, state, cause FROM events WHERE order_id = :id ORDER BY id", **key),
-            "open": rows(self.runtime, "SELECT state, count(*) FROM events WHERE state IN ('due', 'deciding', 'parked', 'dead') GROUP BY 1", **key),
+            "open": rows(
+                self.runtime, "SELECT state, count(*) FROM events WHERE state IN ('due', 'deciding', 'parked', 'dead') GROUP BY 1", **key
+            ),
             "parked": rows(self.runtime, "SELECT count(*) FROM parked_keys", **key),
             "payments": rows(self.runtime, "SELECT state, amount_minor, currency FROM payments WHERE order_id = :id", **key),
-            "parts": rows(self.runtime, "SELECT kind, part.amount_minor, counts FROM payment_parts part JOIN payments p ON p.id = payment_id WHERE p.order_id = :id ORDER BY kind", **key),
+            "parts": rows(
+                self.runtime,
+                "SELECT kind, part.amount_minor, counts FROM payment_parts part JOIN payments p ON p.id = payment_id WHERE p.order_id = :id ORDER BY kind",
+                **key,
+            ),
             "links": rows(self.runtime, "SELECT connection, kind FROM links WHERE our_id = 'shop/' || :order", **key),
             "calls": rows(self.runtime, "SELECT connection, operation, state FROM calls WHERE order_id = :id ORDER BY id", **key),
-            "audit": ways(rows(self.runtime, "SELECT thing, was, becomes, refused FROM transitions WHERE order_id = :id ORDER BY id", **key)),
+            "audit": ways(
+                rows(self.runtime, "SELECT thing, was, becomes, refused FROM transitions WHERE order_id = :id ORDER BY id", **key)
+            ),
         }
 
 
@@ -122,7 +134,9 @@ def journey(database_url: str, erp: ErpSimulator, shop: DrupalSimulator, victim:
     runtime.close()
 
 
-def test_a_worker_killed_between_any_two_steps_loses_nothing_and_doubles_nothing(journey: Journey, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_killed_between_any_two_steps_loses_nothing_and_doubles_nothing(
+    journey: Journey, capsys: pytest.CaptureFixture[str]
+) -> None:
     journey.begin()
     journey.work(at=0, way="warm_up")
     clean = journey.begin()

@@ -76,7 +76,9 @@ def test_an_event_with_a_bug_is_decided_alone_retried_with_back_off_and_dies_wit
     others = [(f"evt_{n}", "decided", 1, 0, None) for n in range(5)]
     assert rows(five, EVENTS) == [*others[:2], ("evt_2", "due", 1, 0, "bug:ZeroDivisionError"), *others[3:]]
     assert inbox.decide(five, "payments") == 0, "it waits before it is tried again"
-    (wait,) = rows(five, "SELECT due_at > :now, due_at <= :now + interval '10 s' FROM events WHERE delivery_id = 'evt_2'", now=world.clock())
+    (wait,) = rows(
+        five, "SELECT due_at > :now, due_at <= :now + interval '10 s' FROM events WHERE delivery_id = 'evt_2'", now=world.clock()
+    )
     assert wait == (True, True)
     for attempt in (2, 3):
         world.clock.forward(1000)

@@ -123,8 +123,11 @@ def test_an_older_payment_event_changes_nothing(runtime: Runtime) -> None:
 
 def test_a_refund_said_twice_counts_once_and_stops_counting_when_it_failed(runtime: Runtime) -> None:
     def shown() -> list[tuple[Any, ...]]:
-        return rows(runtime, "SELECT p.state, o.payment_state, part.amount_minor, part.counts FROM payments p JOIN orders o ON o.id = p.order_id"
-                             " JOIN payment_parts part ON part.payment_id = p.id WHERE part.kind = 'refund'")
+        return rows(
+            runtime,
+            "SELECT p.state, o.payment_state, part.amount_minor, part.counts FROM payments p JOIN orders o ON o.id = p.order_id"
+            " JOIN payment_parts part ON part.payment_id = p.id WHERE part.kind = 'refund'",
+        )
 
     place(runtime, "uuid-1")
     pay(runtime, "pi_1", order="uuid-1", created=T)
@@ -146,7 +149,7 @@ def test_a_refund_said_twice_counts_once_and_stops_counting_when_it_failed(runti
 @pytest.mark.parametrize(
     ("kind", "effect"),
     [(FaultKind.LOST_REPLY, True), (FaultKind.RESET_AFTER, True), (FaultKind.ERROR_AFTER, True), (FaultKind.RESET_BEFORE, False)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_an_unknown_outcome_rests_is_looked_up_and_only_then_made_again(
     database_url: str, erp: ErpSimulator, kind: FaultKind, effect: bool
@@ -272,7 +275,9 @@ def test_a_refused_credential_pauses_the_connection_and_burns_nobody_s_attempts(
     for number in range(4):
         place(runtime, f"uuid-{number}", f"m{number}", number=str(1000 + number))
     drain(runtime)
-    assert rows(runtime, "SELECT connection, reason, turned_by FROM switches") == [("erp", "unauthorized: HTTP 401: the credentials are not accepted", "waybill")]
+    assert rows(runtime, "SELECT connection, reason, turned_by FROM switches") == [
+        ("erp", "unauthorized: HTTP 401: the credentials are not accepted", "waybill")
+    ]
     assert Counter(calls(runtime)) == {("create_order", "pending", 0, None): 3, ("create_order", "pending", 0, "unauthorized"): 1}
     world.clock.forward(1000)
     drain(runtime)
@@ -281,10 +286,14 @@ def test_a_refused_credential_pauses_the_connection_and_burns_nobody_s_attempts(
     operations.switch(runtime, "erp", None, "ada")
     drain(runtime)
     assert exported(erp) == {f"uuid-{number}": 1 for number in range(4)}
-    assert rows(runtime, "SELECT thing, becomes, cause FROM transitions WHERE order_id IS NULL") == [("connection erp", "on", "switched by ada")]
+    assert rows(runtime, "SELECT thing, becomes, cause FROM transitions WHERE order_id IS NULL") == [
+        ("connection erp", "on", "switched by ada")
+    ]
 
 
-def test_a_call_of_unknown_outcome_keeps_its_look_up_when_the_credential_is_refused(world: World, runtime: Runtime, erp: ErpSimulator) -> None:
+def test_a_call_of_unknown_outcome_keeps_its_look_up_when_the_credential_is_refused(
+    world: World, runtime: Runtime, erp: ErpSimulator
+) -> None:
     """The order may be in the ERP: cancelling it in the shop must not make us forget that."""
     erp.faults.add(Fault(FaultKind.ERROR_AFTER, "POST", "/orders"))
     place(runtime, "uuid-1")
@@ -300,7 +309,9 @@ def test_a_call_of_unknown_outcome_keeps_its_look_up_when_the_credential_is_refu
     drain(runtime)
     assert calls(runtime) == [("create_order", "done", 2, None)]
     assert order_states(runtime) == [("cancelled", "unpaid", "exported")]
-    assert [summary.attention.cause for summary in timeline.needing_attention(runtime) if summary.attention] == ["cancelled in the shop, still in the ERP"]
+    assert [summary.attention.cause for summary in timeline.needing_attention(runtime) if summary.attention] == [
+        "cancelled in the shop, still in the ERP"
+    ]
 
 
 def test_an_open_breaker_burns_no_attempts(database_url: str, erp: ErpSimulator) -> None:
@@ -326,7 +337,8 @@ def test_a_rejected_call_says_its_field_and_holds_nothing_else(database_url: str
         inbox.receive(runtime, "shop", inbound(sign_shop(body, "m2"), body))
         drain(runtime)
         assert rows(runtime, "SELECT state, attempts, cause, field, detail FROM calls WHERE connection = 'erp' ORDER BY id") == [
-            ("rejected", 1, "rejected", "lines.0.sku", "HTTP 422: unknown sku TS-RED-M"), ("done", 1, None, None, None),
+            ("rejected", 1, "rejected", "lines.0.sku", "HTTP 422: unknown sku TS-RED-M"),
+            ("done", 1, None, None, None),
         ]
         assert [state for *_, state in order_states(runtime)] == ["rejected", "exported"]
         asked(runtime, "next", subject="order/uuid-1", operation="create_order")
@@ -338,7 +350,15 @@ def test_a_rejected_call_says_its_field_and_holds_nothing_else(database_url: str
 # The order of calls
 
 
-def asked(runtime: Runtime, key: str, *, subject: str = "order/1", operation: str = "create_order", after: tuple[int, ...] = (), replaces: bool = False) -> int:
+def asked(
+    runtime: Runtime,
+    key: str,
+    *,
+    subject: str = "order/1",
+    operation: str = "create_order",
+    after: tuple[int, ...] = (),
+    replaces: bool = False,
+) -> int:
     with runtime.sessions.begin() as session:
         work = UnitOfWork(session, runtime.settings, runtime.vault, runtime.now())
         work.begin(Cause("erp", "test"))
@@ -358,7 +378,13 @@ def test_a_call_that_is_not_over_holds_its_subject(runtime: Runtime, world: Worl
     first = asked(runtime, "first")
     asked(runtime, "second")
     asked(runtime, "other", subject="order/2")
-    rows(runtime, "UPDATE calls SET state = :state, due_at = :later WHERE id = :id", state=state, later=world.clock() + timedelta(hours=1), id=first)
+    rows(
+        runtime,
+        "UPDATE calls SET state = :state, due_at = :later WHERE id = :id",
+        state=state,
+        later=world.clock() + timedelta(hours=1),
+        id=first,
+    )
     assert [made(runtime), made(runtime)] == ["other", ""]
 
 
@@ -381,7 +407,11 @@ def test_a_newer_status_replaces_one_that_nothing_began_and_no_other(runtime: Ru
     rows(runtime, "UPDATE calls SET state = 'making' WHERE key = 'making'")
     asked(runtime, "newest", operation="write_order_status", replaces=True)
     assert rows(runtime, "SELECT key, state FROM calls ORDER BY id") == [
-        ("making", "making"), ("waiting", "superseded"), ("other subject", "pending"), ("other operation", "pending"), ("newest", "pending"),
+        ("making", "making"),
+        ("waiting", "superseded"),
+        ("other subject", "pending"),
+        ("other operation", "pending"),
+        ("newest", "pending"),
     ]
 
 
@@ -445,7 +475,9 @@ def test_an_order_waits_for_its_payment_where_the_store_says_so(database_url: st
     drain(runtime)
     assert rows(runtime, "SELECT export_state, waits FROM orders") == [("held", "waits for its payment (now unpaid)")]
     world.clock.forward(DAY + 1)
-    assert [s.attention.cause for s in timeline.needing_attention(runtime) if s.attention] == ["waits for its payment for more than 1 day, 0:00:00"]
+    assert [s.attention.cause for s in timeline.needing_attention(runtime) if s.attention] == [
+        "waits for its payment for more than 1 day, 0:00:00"
+    ]
     pay(runtime, "pi_1")
     drain(runtime)
     assert rows(runtime, "SELECT export_state, waits FROM orders") == [("exported", "")]
@@ -454,7 +486,10 @@ def test_an_order_waits_for_its_payment_where_the_store_says_so(database_url: st
 
 
 def test_totals_that_do_not_add_up_are_refused_with_both_figures(runtime: Runtime, erp: ErpSimulator) -> None:
-    body = order_event("uuid-1").replace(b'"total_price": {"number": "44.70", "currency_code": "EUR"}, "billing', b'"total_price": {"number": "40.00", "currency_code": "EUR"}, "billing')
+    body = order_event("uuid-1").replace(
+        b'"total_price": {"number": "44.70", "currency_code": "EUR"}, "billing',
+        b'"total_price": {"number": "40.00", "currency_code": "EUR"}, "billing',
+    )
     inbox.receive(runtime, "shop", inbound(sign_shop(body, "m1"), body))
     drain(runtime)
     figures = "the shop's total is 40.00 EUR, its lines and adjustments come to 44.70 EUR"
@@ -488,7 +523,7 @@ def test_a_dead_event_is_driven_again(runtime: Runtime) -> None:
     place(runtime, "uuid-1", store="1")
     rows(runtime, "UPDATE events SET state = 'dead', cause = 'bug:KeyError', attempts = 8")
     planned = operations.plan(runtime, "event", (), "bug:KeyError", "shop")
-    assert planned.lines == ("event 1 shop order.placed: bug:KeyError (None)",)
+    assert planned.lines == ("event 1 shop order.placed: dead, bug:KeyError (None)",)
     assert operations.replay(runtime, planned, "ada") == 1
     drain(runtime)
     assert events(runtime) == [("shop", "decided", None)]

@@ -45,7 +45,9 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def watch_engine(self, engine: Engine) -> None:
-        event.listen(engine, "before_cursor_execute", lambda c, cursor, statement, *_: self.reach("execute " + " ".join(statement.split())[:60]))
+        event.listen(
+            engine, "before_cursor_execute", lambda c, cursor, statement, *_: self.reach("execute " + " ".join(statement.split())[:60])
+        )
         for name in ("do_commit", "do_rollback"):
             inner = getattr(engine.dialect, name)
             setattr(engine.dialect, name, lambda connection, inner=inner, name=name: (self.reach(name), inner(connection)))
@@ -75,8 +77,11 @@ class Steps:
 
 def runtime_of(order: dict[str, Any]) -> Runtime:
     made = settings(
-        order["url"], connections(order.get("erp", "http://127.0.0.1:9"), order.get("shop", "http://127.0.0.1:9")), stores(),
-        work=Work(retry_base=0.001, retry_cap=0.01), keys=(secret(order["key"]),),
+        order["url"],
+        connections(order.get("erp", "http://127.0.0.1:9"), order.get("shop", "http://127.0.0.1:9")),
+        stores(),
+        work=Work(retry_base=0.001, retry_cap=0.01),
+        keys=(secret(order["key"]),),
     )
     made = replace(made, database=replace(made.database, pool=2))
     runtime = Runtime(made, now=lambda: datetime.now(UTC) + timedelta(seconds=order.get("ahead", 0)), ring=lambda *_: None, seed=1)
@@ -174,7 +179,11 @@ def bury(order: dict[str, Any]) -> dict[str, Any]:
     with os.fdopen(told) as lines:
         steps = [json.loads(line) for line in lines]
     _, status = os.waitpid(child, 0)
-    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "failed": os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0, "steps": steps}
+    return {
+        "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        "failed": os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0,
+        "steps": steps,
+    }
 
 
 def main() -> None:

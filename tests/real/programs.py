@@ -59,10 +59,17 @@ def await_listener(process: subprocess.Popen[bytes], root: str, log: Path, secon
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Return when the condition holds; fails with `what` when it does not within `seconds`."""
+    assert happens(condition, seconds), f"not within {seconds:g} s: {what}"
+
+
+def happens(condition: Callable[[], object], seconds: float) -> bool:
+    """Whether the condition comes to hold within `seconds`."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        if time.monotonic() > until:
+            return False
         time.sleep(0.02)
+    return True
 
 
 def free_port() -> int:

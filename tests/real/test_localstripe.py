@@ -62,7 +62,8 @@ class Till:
         """The payment's and its order's state, the amount, what was captured, and how it failed, as Waybill has them."""
         query = text(
             "SELECT p.state, o.payment_state, p.amount_minor,"
-            " coalesce(sum(t.amount_minor) FILTER (WHERE t.kind = 'capture' AND t.counts), 0), p.outcome || ' ' || p.raw_code FROM payments p JOIN orders o ON o.id = p.order_id"
+            " coalesce(sum(t.amount_minor) FILTER (WHERE t.kind = 'capture' AND t.counts), 0),"
+            " p.outcome || ' ' || p.raw_code FROM payments p JOIN orders o ON o.id = p.order_id"
             " LEFT JOIN payment_parts t ON t.payment_id = p.id WHERE p.remote_id = :intent GROUP BY p.id, o.id"
         )
         with self.runtime.engine.connect() as connection:

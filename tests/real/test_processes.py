@@ -35,7 +35,7 @@ from middleware.simulators.erp import ErpSimulator
 from middleware.simulators.faults import Fault, FaultKind
 from middleware.simulators.stripe import StripeSimulator
 from tests.real.deployment import Deployment
-from tests.real.programs import eventually
+from tests.real.programs import eventually, happens
 from tests.world import SHOP_SECRET, STRIPE_SECRET
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -259,15 +259,20 @@ def test_killed_processes_and_an_emptied_broker_lose_nothing(
 
 
 def kill_while_it_calls(site: Site, doomed: subprocess.Popen[bytes], other: subprocess.Popen[bytes]) -> None:
-    """Kill -9 between the ERP's effect and its reply. The other worker is stopped meanwhile, so the call is the doomed one's."""
-    other.send_signal(signal.SIGSTOP)
-    since = site.runtime.now()
-    site.erp.faults.add(Fault(FaultKind.LATE_REPLY, "POST", "/orders", times=4, seconds=0.9))
+    """Kill -9 between the ERP's effect and its reply. The other worker is stopped meanwhile, so the call is the doomed one's;
+    where it stopped with a lock in its hand, it goes on a little and stops again."""
+    fault = site.erp.faults.add(Fault(FaultKind.LATE_REPLY, "POST", "/orders", times=None, seconds=0.9))
     under_way = "SELECT count(*) FROM calls WHERE state = 'making' AND connection = 'erp' AND attempted_at > :since"
-    eventually(lambda: site.count(under_way, since=since), "a call is under way")
+    for _ in range(10):
+        other.send_signal(signal.SIGSTOP)
+        since = site.runtime.now()
+        if happens(lambda since=since: site.count(under_way, since=since), 3):
+            break
+        other.send_signal(signal.SIGCONT)
     doomed.kill()
     doomed.wait()
     other.send_signal(signal.SIGCONT)
+    site.erp.faults.remove(fault)
 
 
 def is_ready(url: str, kind: str) -> None:
@@ -330,13 +335,46 @@ class DeadEnd:
             client.close()
 
 
+REFUSED_HERE = (
+    "SELECT count(DISTINCT c.order_id) FROM exchanges e JOIN calls c ON c.id = e.call_id"
+    " WHERE c.connection = 'erp' AND e.error LIKE :error AND c.id > :beyond"
+)
+"""How many orders' calls with ids beyond one were held back before anything was sent."""
+
+
+def turn(working: subprocess.Popen[bytes], resting: subprocess.Popen[bytes]) -> None:
+    """Stop one worker where it stands and let the other go on."""
+    resting.send_signal(signal.SIGSTOP)
+    working.send_signal(signal.SIGCONT)
+
+
+def test_what_one_worker_sent_counts_for_the_limit_of_the_other(tmp_path: Path, database_url: str, shared_state: str) -> None:
+    """The workers take turns, each stopped while the other works: the second one finds the limit spent by the first."""
+    held_back = "rate_limited our own limit%"
+    with over_redis() as broker, running(tmp_path, database_url, shared_state, broker, 'rate = "5/12 seconds"') as site:
+        site.deployment.web(1)
+        first, second = (site.deployment.worker(name) for name in ("first", "second"))
+        site.deliver(Mischief())
+        eventually(lambda: (site.deployment.folder / "second.log").read_text().count("[queues]"), "the second worker has started")
+        turn(first, second)
+        for _ in range(5):
+            site.customers.order()
+        eventually(lambda: len(site.erp.orders) == 5, "the limit is spent")
+        beyond = site.count("SELECT max(id) FROM calls WHERE connection = 'erp'")
+        turn(second, first)
+        for _ in range(3):
+            site.customers.order()
+        eventually(lambda: site.count(REFUSED_HERE, beyond=beyond, error=held_back) == 3, "the second worker is held back")
+        assert len(site.erp.arrivals) == 5
+        first.send_signal(signal.SIGCONT)
+        report = site.settle()
+        assert (report.problems, report.lost, report.doubled, report.erp_orders) == ((), 0, 0, 8)
+        assert site.erp.most_within(11) == 5
+
+
 def test_a_breaker_that_one_worker_opened_is_open_for_the_other(tmp_path: Path, database_url: str, shared_state: str) -> None:
     """The workers take turns, each stopped while the other works: what the second one does not try, the first one told it."""
     limits = "concurrency = 1\nbreaker_failures = 3\nbreaker_reset = 15"
-    unreachable = (
-        "SELECT count(DISTINCT c.order_id) FROM exchanges e JOIN calls c ON c.id = e.call_id"
-        " WHERE c.connection = 'erp' AND e.error LIKE 'unreachable%' AND c.id > :beyond"
-    )
     with over_redis() as broker, running(tmp_path, database_url, shared_state, broker, limits) as site:
         site.deployment.web(1)
         workers = [site.deployment.worker(name) for name in ("first", "second")]
@@ -348,11 +386,10 @@ def test_a_breaker_that_one_worker_opened_is_open_for_the_other(tmp_path: Path, 
         try:
             beyond = 0
             for working, resting in (workers, workers[::-1]):
-                resting.send_signal(signal.SIGSTOP)
-                working.send_signal(signal.SIGCONT)
+                turn(working, resting)
                 for _ in range(5):
                     site.customers.order()
-                eventually(lambda least=beyond: site.count(unreachable, beyond=least) >= 2, "the breaker is open")
+                eventually(lambda least=beyond: site.count(REFUSED_HERE, beyond=least, error="unreachable%") == 5, "the breaker is open")
                 beyond = site.count("SELECT max(id) FROM calls")
                 assert dead_end.connections == 3
         finally:

@@ -217,7 +217,9 @@ def test_without_its_database_nothing_is_acknowledged(database_url: str, cluster
 @pytest.mark.parametrize("given", ["", "has spaces", "x" * 129, 'quote"', "ünlaut"])
 def test_an_unusable_correlation_id_is_replaced(door: Door, given: str) -> None:
     body = BODIES["shop"]
-    answer = door.post("shop", body, {**sign_shop(body, "m1"), "X-Correlation-ID": given.encode("latin-1").decode("latin-1"), "traceparent": "rubbish"})
+    answer = door.post(
+        "shop", body, {**sign_shop(body, "m1"), "X-Correlation-ID": given.encode("latin-1").decode("latin-1"), "traceparent": "rubbish"}
+    )
     made = answer.headers["x-correlation-id"]
     assert (len(made), made != given) == (32, True)
     assert rows(door.runtime, "SELECT correlation_id, traceparent FROM events") == [(made, "")]
@@ -244,7 +246,9 @@ def test_the_ids_of_a_request_reach_its_event_its_calls_and_the_requests_that_fo
         client = create_app(runtime).test_client()
         placed = shop.place_order([Line("TS-RED-M", unit_price="44.70", title="T-Shirt")])
         body = order_event(placed.uuid)
-        answer = client.post("/webhooks/shop", data=body, headers={**sign_shop(body, "m1"), "X-Correlation-ID": ids[0], "traceparent": ids[1]})
+        answer = client.post(
+            "/webhooks/shop", data=body, headers={**sign_shop(body, "m1"), "X-Correlation-ID": ids[0], "traceparent": ids[1]}
+        )
         assert (answer.status_code, answer.headers["X-Correlation-ID"]) == (200, ids[0])
         drain(runtime)
         assert rows(runtime, "SELECT correlation_id, traceparent FROM events WHERE connection = 'shop'") == [ids]
@@ -262,7 +266,12 @@ def test_a_thousand_refused_requests_leave_no_event_one_counter_and_a_hundred_sa
     runtime = World(database_url).runtime()
     client = create_app(runtime).test_client()
     body = BODIES["stripe"]
-    headers = {**sign_stripe(body, secret_text="wrong"), "Authorization": "Bearer abcdefghijklmno", "X-Api-Key": "abcdefgh", "User-Agent": "ada@example.test"}
+    headers = {
+        **sign_stripe(body, secret_text="wrong"),
+        "Authorization": "Bearer abcdefghijklmno",
+        "X-Api-Key": "abcdefgh",
+        "User-Agent": "ada@example.test",
+    }
     for number in range(1_000):
         assert client.post("/webhooks/stripe", data=body, headers=headers).status_code == 400
         if number % 150 == 0:
@@ -284,4 +293,7 @@ def test_refusals_at_made_up_connections_share_one_counter(door: Door) -> None:
         door.post(f"made-up-{number}", b"{}", {})
         assert door.post(f"made-up-{number}", large, {}).status == 413
     door.runtime.refusals.flush(door.runtime.engine)
-    assert rows(door.runtime, "SELECT connection, cause, count FROM refusals ORDER BY cause") == [("?", "body_too_large", 5), ("?", "unknown_connection", 5)]
+    assert rows(door.runtime, "SELECT connection, cause, count FROM refusals ORDER BY cause") == [
+        ("?", "body_too_large", 5),
+        ("?", "unknown_connection", 5),
+    ]
