@@ -9,6 +9,7 @@ WaybillError
 │   ├── Stale                  401: signed, but outside the replay window
 │   └── WrongEnvironment       400: a test event on a live connection, or the reverse
 ├── Busy                       503: the writer is full or the database is down; nothing was acknowledged
+├── Internal                   500: a bug of ours; nothing was acknowledged
 ├── Unreadable                 data: a verified payload that no schema accepts (dead, with its cause)
 ├── IllegalTransition          data: a state change that the table does not allow
 └── CallError                  an outgoing call did not end well
@@ -99,6 +100,12 @@ class Busy(WaybillError):
     error_class = ErrorClass.TRANSIENT
     retryable = True
     status = 503
+
+
+class Internal(WaybillError):
+    """A bug of ours; nothing was stored, so the sender should try again."""
+
+    retryable = True
 
 
 class Unreadable(WaybillError):

@@ -102,7 +102,8 @@ class Connection:
 
     `timeout` is seconds per read, `deadline` seconds for a whole call, `settle` the system's longest request (an unknown
     outcome rests that long before it is looked up), `rate` like "10/second" (empty: none), `poll` seconds between polls
-    (0: none). `live` says which of the provider's environments it talks to.
+    (0: none), `overlap` seconds of the system's clock that each poll repeats (what was committed late is seen, what is known is
+    recognised). `live` says which of the provider's environments it talks to.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Connection:
     breaker_failures: int = 5
     breaker_reset: float = 30.0
     poll: float = 0.0
+    overlap: float = 60.0
     time_zone: str = "UTC"
 
 

@@ -26,6 +26,7 @@ _VANISHED_EVENTS = text(
     """
 UPDATE events SET vanished = vanished + 1, lease_until = NULL, due_at = :now,
   state = CASE WHEN vanished + 1 >= :deadly THEN 'dead' ELSE 'due' END, cause = CASE WHEN vanished + 1 >= :deadly THEN 'vanished' END,
+  decided_at = CASE WHEN vanished + 1 >= :deadly THEN CAST(:now AS timestamptz) END,
   detail = 'its worker vanished while deciding it'
 FROM (SELECT id FROM events WHERE state = 'deciding' AND lease_until < :now ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED) suspect
 WHERE events.id = suspect.id RETURNING events.id, events.state
@@ -128,7 +129,8 @@ ON CONFLICT (connection, kind) DO UPDATE SET due_at = :next WHERE runs.due_at <=
 """
 )
 _END_POLL = text(
-    "UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail WHERE connection = :name AND kind = 'orders'"
+    "UPDATE runs SET watermark = :watermark, due_at = :due, lease_until = NULL, detail = :detail"
+    " WHERE connection = :name AND kind = 'orders' AND lease_until = :lease"
 )
 
 
@@ -164,7 +166,8 @@ def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None
         return None
     new, watermark, failure = 0, row[0], ""
     try:
-        for page in runtime.connector(name).changed_orders(row[0]):
+        since = row[0] and row[0] - timedelta(seconds=settings.overlap)
+        for page in runtime.connector(name).changed_orders(since):
             new += inbox.keep(runtime, name, page)
             watermark = max(filter(None, [watermark, *(delivery.occurred_at for delivery in page)]), default=watermark)
     except (CallError, Busy) as error:
@@ -172,7 +175,14 @@ def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None
         log.warning("poll.failed", connection=name, cause=error.code, reason=str(error))
     with runtime.engine.begin() as connection:
         connection.execute(
-            _END_POLL, {"watermark": watermark, "due": runtime.now() + timedelta(seconds=settings.poll), "detail": failure, "name": name}
+            _END_POLL,
+            {
+                "watermark": watermark,
+                "due": runtime.now() + timedelta(seconds=settings.poll),
+                "detail": failure,
+                "name": name,
+                "lease": values["lease"],
+            },
         )
     return Polled(new, failure)
 

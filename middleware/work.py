@@ -250,6 +250,21 @@ class Work:
         mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING)
         return self.session.scalars(select(Call.id).where(*mine).limit(1).with_for_update()).first() is not None
 
+    def is_asked(self, key: str) -> bool:
+        """Whether a call with this key exists."""
+        if any(row["key"] == key for row in self._asks):
+            return True
+        return self.session.scalars(select(Call.id).where(Call.key == key)).first() is not None
+
+    def renew(self, key: str, payload: Mapping[str, Any]) -> None:
+        """Give a call that nothing has begun yet a newer payload; one that was begun keeps what it was begun with."""
+        sealed = self.vault.seal(msgspec.json.encode(payload), key)
+        for row in self._asks:
+            if row["key"] == key:
+                row["payload"] = sealed
+        mine = (Call.key == key, Call.state == CallState.PENDING, Call.attempts == 0, Call.look_up.is_(False))
+        self.session.execute(update(Call).where(*mine).values(payload=sealed))
+
     def withdraw(self, connection: str, operation: str, subject: str) -> int:
         """Supersede pending calls that nothing has begun yet; returns how many."""
         before = len(self._asks)

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -26,8 +26,6 @@ from middleware.settings import Connection
 
 PAGE = 100
 """Sales per page of a poll."""
-OVERLAP = timedelta(seconds=60)
-"""A sale's write_date is the beginning of its transaction: one that commits late lies before a later one that was seen."""
 NEXT_STEP = {"draft": "quote", "quotation": "confirm"}
 """The button that takes a sale on; every other state needs none of ours."""
 PARTY_FIELDS = tuple(f"addresses.{name}" for name in ("party_name", "street", "postal_code", "city", "country.id"))
@@ -83,11 +81,11 @@ class Connector:
         return None if sale is None or sale["state"] in NEXT_STEP else _receipt(sale)
 
     def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
-        """Pages of the web shop's sales written after `since` (Tryton's clock), oldest first; the last minute before it comes
-        again, with the same delivery ids."""
+        """Pages of the web shop's sales written after `since` (Tryton's clock), oldest first. A write_date is the beginning of its
+        transaction: one that commits late is seen by the overlap of the poll."""
         after: list[Any] = ["write_date", "!=", None]
         if since:
-            after = ["write_date", ">", words.instant_value(since - OVERLAP)]
+            after = ["write_date", ">", words.instant_value(since)]
         while True:
             domain = [["web_shop", "=", self._options["web_shop"]], ["web_id", "!=", None], after]
             page = self._search("sale.sale", domain, words.SALE_FIELDS, order=[["write_date", "ASC"], ["id", "ASC"]], size=PAGE)

@@ -62,6 +62,7 @@ settle = 2
 breaker_failures = 8
 breaker_reset = 2
 poll = 1
+overlap = 5
 
 [stores.main]
 shop = "shop"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from mappings.canonical import OrderState
+from mappings.canonical import Order, OrderState
 from middleware.domain.totals import recompute
 from middleware.domain.transitions import Export, OrderPayment
 from middleware.models import CallState, OrderRow
@@ -16,15 +18,18 @@ _FAILURES = {CallState.REJECTED: Export.REJECTED, CallState.DEAD: Export.DEAD, C
 
 
 def consider(changed: OrderChanged, work: Work) -> None:
-    """Ask for the export as soon as the store's rule allows it; withdraw it when the order was cancelled before."""
+    """Ask for the export as soon as the store's rule allows it, also after a version that mends the total; a newer version
+    renews an export that nothing has begun, a cancellation withdraws it."""
     order = changed.order
     store = work.settings.stores.get(order.store)
     if store is None or not store.erp:
         return
     if order.state == OrderState.CANCELLED:
         _withdraw(order, store, work)
-    elif order.export_state == Export.HELD:
+    elif order.export_state == Export.HELD or (order.export_state == Export.REJECTED and not work.is_asked(_key(order, store))):
         _hold_or_ask(order, store, work)
+    elif order.export_state == Export.ASKED:
+        work.renew(_key(order, store), _payload(work.snapshot(order)))
 
 
 def settle(outcome: Outcome, order: OrderRow, work: Work) -> None:
@@ -50,10 +55,17 @@ def _hold_or_ask(order: OrderRow, store: Store, work: Work) -> None:
         order.waits = f"the shop's total is {snapshot.total}, its lines and adjustments come to {computed}"
         work.move(order, "export_state", Export.REJECTED, order.waits)
         return
-    key = f"order:{order.shop}:{order.order_id}:{store.erp}"
-    work.ask(Ask(store.erp, "create_order", f"order/{order.order_id}", key, {"order": msgspec.to_builtins(snapshot)}), order)
+    work.ask(Ask(store.erp, "create_order", f"order/{order.order_id}", _key(order, store), _payload(snapshot)), order)
     order.waits = f"on its way to {store.erp}"
     work.move(order, "export_state", Export.ASKED)
+
+
+def _key(order: OrderRow, store: Store) -> str:
+    return f"order:{order.shop}:{order.order_id}:{store.erp}"
+
+
+def _payload(snapshot: Order) -> dict[str, Any]:
+    return {"order": msgspec.to_builtins(snapshot)}
 
 
 def _reason_to_hold(order: OrderRow, store: Store) -> str:

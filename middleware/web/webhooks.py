@@ -17,7 +17,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from middleware import inbox, observing
-from middleware.errors import BodyTooLarge, Busy, Refused, SignatureRefused, WaybillError
+from middleware.errors import BodyTooLarge, Busy, Internal, Refused, SignatureRefused, WaybillError
 from middleware.observing import log
 from middleware.ports import Inbound
 from middleware.runtime import Runtime
@@ -70,7 +70,7 @@ class Reception:
             return self._problem(error, error.status, ("Retry-After", "2"))
         observing.report(error)
         log.error("webhook.bug", connection=self._connection, exc_info=error)
-        return self._problem(WaybillError("internal error"), 500)
+        return self._problem(Internal("internal error"), 500)
 
     def _refuse(self, error: Refused) -> Answer:
         name = self._connection if self._connection in self._runtime.settings.connections else "?"  # a made-up name is no counter

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from middleware import inbox, outbox, sweep, timeline
+from middleware import context, inbox, outbox, sweep, timeline
 from middleware.errors import UnknownOutcome
 from middleware.ports import Effect
 from middleware.runtime import Runtime
@@ -145,6 +145,7 @@ def test_an_order_becomes_one_sale_and_the_shop_is_told(journey: Journey) -> Non
     journey.work()
     journey.is_exported_once(order)
     assert journey.call(order) == ("done", 1, False)
+    assert context.deadline.get() == 0.0  # nothing of a call clings to the worker's thread, where polls run, too
     of_the_sale, fields = [["sale", "=", journey.sale(order)["id"]]], ["product.code", "quantity", "amount", "description"]
     lines = journey.tryton.rpc("model.sale.line.search_read", of_the_sale, 0, None, [["id", "ASC"]], fields)
     assert [
