@@ -50,10 +50,11 @@ class Doorbell:
     is away costs nothing but the time until the next sweep."""
 
     def __init__(self, app: Celery, rest: float = 0.2, prefix: str = "") -> None:
-        """`prefix` is what the queues' names begin with."""
+        """`prefix` is what the queues' names begin with. `is_heard` says whether the broker took the last ring."""
         self._app = app
         self._prefix = prefix
         self._rest = rest
+        self.is_heard = True
         self._rung: dict[tuple[str, str, str], None] = {}
         self._wake = threading.Condition(threading.Lock())
         self._stopping = False
@@ -96,5 +97,7 @@ class Doorbell:
             self._app.send_task(f"waybill.{task}", args=[argument or lane], **options)
         except Exception as error:  # noqa: BLE001 - the outermost recorder: each transport has its own errors, and the thread must live
             log.warning("doorbell.lost", task=task, lane=lane, error=type(error).__name__)
+            self.is_heard = False
             return False
+        self.is_heard = True
         return True

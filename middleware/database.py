@@ -25,7 +25,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def engine_for(url: str, pool: int = 10) -> Engine:
     """An engine on psycopg 3 for a `postgresql://` URL."""
     driver = make_url(url).set(drivername="postgresql+psycopg")
-    return create_engine(driver, pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+    # a worker that hangs in the middle of a transaction must not hold its locks for ever
+    options = {"options": "-c idle_in_transaction_session_timeout=60s"}
+    return create_engine(driver, pool_size=pool, max_overflow=pool, pool_pre_ping=True, connect_args=options)
 
 
 def migrate(engine: Engine) -> None:

@@ -77,7 +77,7 @@ _FAILED = (CallState.DEAD, CallState.REJECTED)
 # claim
 
 _WAITING = text("SELECT DISTINCT connection FROM calls WHERE lane = :lane AND state IN ('pending', 'retry', 'unknown') AND due_at <= :now")
-_CLAIMER = text("SELECT pg_advisory_xact_lock(hashtextextended('claim/' || :connection, 0))")
+_CLAIMER = text("SELECT set_config('lock_timeout', '2s', true), pg_advisory_xact_lock(hashtextextended('claim/' || :connection, 0))")
 _MAY_GO = text(
     """
 SELECT c.id FROM calls c

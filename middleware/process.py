@@ -9,14 +9,24 @@ from typing import Any, Self
 from celery import Celery, signals
 from cheroot.wsgi import Server
 
-from middleware import observing, runtime, settings
+from middleware import inbox, observing, outbox, runtime, settings
 from middleware.app import create_app
 from middleware.broker import queue_name
 from middleware.errors import SettingsError
 from middleware.observing import log
 from middleware.runtime import Runtime
-from middleware.sweep import keep_house, sweep
+from middleware.sweep import due_polls, keep_house, poll, sweep
 from middleware.web.asgi import WebhookLayer
+
+
+def work_here(owner: Runtime) -> None:
+    """Do what is due in this thread: the broker is away, and it was only the doorbell."""
+    for lane in settings.LANES:
+        while inbox.decide(owner, lane):
+            pass
+        outbox.make(owner, lane)
+    for name in due_polls(owner):
+        poll(owner, name)
 
 
 class Sweeper:
@@ -37,6 +47,8 @@ class Sweeper:
         while not self._stop.wait(self._runtime.settings.work.sweep_every):
             try:
                 sweep(self._runtime)
+                if not self._runtime.is_heard:
+                    work_here(self._runtime)
             except Exception as error:  # noqa: BLE001 - the outermost recorder of this thread
                 log.error("sweep.failed", error=type(error).__name__)
 

@@ -127,6 +127,11 @@ class Runtime:
         elif decide_again:
             self.ring("decide", decide_again)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last ring reached the broker; without one, a worker does the work itself."""
+        return self._ring is not None or "doorbell" not in self.__dict__ or self.doorbell.is_heard
+
     @contextmanager
     def bulkhead(self, lane: str) -> Iterator[bool]:
         """Whether one of the lane's places in this process is free; it is taken while the block runs."""

@@ -7,6 +7,7 @@ Every mistake is collected and reported at once, each with its file, its key and
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -240,11 +241,19 @@ def private_temporary_folder(folder: Path) -> None:
 
 
 def share_metrics(folder: Path) -> None:
-    """Let the processes that are started from here count into `folder`, so that any of them can answer for all."""
+    """Let this process and those that it starts count into `folder`, so that any of them can answer for all. It must come
+    before prometheus_client is imported."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.db"):
-        old.unlink()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
+
+
+def share_worker_metrics() -> None:
+    """Let a worker count where the web processes do, unless it is the embedded one, which is web and worker in one."""
+    if "prometheus_client" in sys.modules:
+        return
+    loaded = load()
+    if loaded.broker.url and loaded.database.url:
+        share_metrics(loaded.var / "metrics")
 
 
 def metrics_are_shared() -> bool:

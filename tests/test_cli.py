@@ -167,7 +167,8 @@ def env(tmp_path: Path, database_url: str) -> dict[str, str]:
     """A configuration of the same database as `world`'s, as the environment gives it."""
     (tmp_path / "waybill.toml").write_text(CONFIGURATION.format(erp="http://127.0.0.1:9"), "utf-8")
     return {
-        "WAYBILL_CONFIG_DIR": str(tmp_path), "WAYBILL_DATABASE_URL": database_url, "WAYBILL_KEY": new_key(), "SHOP": SHOP_SECRET, "WORD": "x",
+        "WAYBILL_CONFIG_DIR": str(tmp_path), "WAYBILL_DATABASE_URL": database_url, "WAYBILL_KEY": new_key(), "SHOP": SHOP_SECRET,
+        "WORD": "x",
         "STRIPE": STRIPE_SECRET, "ERP": "erp-key",
     }
 

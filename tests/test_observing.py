@@ -274,7 +274,8 @@ def test_metrics_count_what_happened(runtime: Runtime) -> None:
     web = client(runtime)
     paid, order, wrong = intent_event("pi_1", order="uuid-1"), order_event("uuid-1"), b"{}"
     for name, body, headers in (
-        ("stripe", paid, sign_stripe(paid)), ("stripe", paid, sign_stripe(paid)), ("stripe", wrong, {}), ("shop", order, sign_shop(order, "m1")), ("nobody", wrong, {}),
+        ("stripe", paid, sign_stripe(paid)), ("stripe", paid, sign_stripe(paid)), ("stripe", wrong, {}),
+        ("shop", order, sign_shop(order, "m1")), ("nobody", wrong, {}),
     ):
         web.post(f"/webhooks/{name}", data=body, headers=headers)
     broken = b"not json"

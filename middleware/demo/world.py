@@ -110,7 +110,8 @@ def configure(world: World) -> Settings:
     config = FOLDER / "config"
     config.mkdir(exist_ok=True)
     (config / "waybill.toml").write_text(CONFIGURATION.format(var=FOLDER, shop=world.shop.url, erp=world.erp.url), "utf-8")
-    return settings.load(config, settings.environment("WAYBILL_DATABASE_URL", "WAYBILL_BROKER_URL", "WAYBILL_BROKER_PREFIX", "WAYBILL_REDIS_URL"))
+    kept = ("WAYBILL_DATABASE_URL", "WAYBILL_BROKER_URL", "WAYBILL_BROKER_PREFIX", "WAYBILL_REDIS_URL")
+    return settings.load(config, settings.environment(*kept))
 
 
 def deliverers(world: World, url: str, seed: int) -> tuple[Deliverer, Deliverer]:

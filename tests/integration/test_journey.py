@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from middleware import inbox, timeline
+from middleware.process import work_here
 from middleware.runtime import Runtime
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import drain
@@ -89,3 +90,11 @@ def test_an_order_refused_for_its_total_goes_out_when_a_newer_version_mends_it(r
     place(runtime, "uuid-1", "m2", version=2)
     drain(runtime)
     assert (states(runtime), len(erp.orders)) == ([("placed", "unpaid", "exported")], 1)
+
+
+def test_a_worker_whose_broker_is_away_does_the_work_itself(runtime: Runtime, erp: ErpSimulator) -> None:
+    place(runtime, "uuid-1", payment="pi_1")
+    pay(runtime, "pi_1")
+    work_here(runtime)
+    work_here(runtime)  # the payment came first and waited for its order
+    assert states(runtime) == [("placed", "paid", "exported")]

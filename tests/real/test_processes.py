@@ -248,6 +248,8 @@ def test_killed_processes_and_an_emptied_broker_lose_nothing(
         report = site.settle()
         assert (report.problems, report.lost, report.doubled) == ((), 0, 0)
         assert (report.orders_exported, report.erp_orders, report.shop_told) == (orders, orders, orders)
+        told = requests.get(f"{site.deployment.url}/metrics", timeout=5).text
+        assert 'waybill_calls_total{connection="erp",operation="create_order",outcome="done"}' in told  # the workers count there too
         assert min(report.duplicate_deliveries, report.refused_deliveries, report.erp_faults) > 0
         assert len(site.deployment.web_children(web)) == 2
         assert site.erp.most_within(3) <= 3 * RATE + RATE  # requests need a moment from the limit to the ERP
