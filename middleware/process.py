@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -89,7 +90,11 @@ def web_application() -> WebhookLayer:
     observing.configure(loaded)
     mine = Runtime(loaded)
     runtime.install(mine)
-    return WebhookLayer(create_app(mine).wsgi_app, mine)
+    application = WebhookLayer(create_app(mine).wsgi_app, mine)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no collection needs to look at it while somebody waits for an answer
+    gc.set_threshold(20_000, 20, 50)
+    return application
 
 
 class Embedded:

@@ -85,11 +85,12 @@ class Runtime:
 
     @cached_property
     def _writer(self) -> GroupWriter:
-        def after(lanes: set[str]) -> None:
-            for lane in sorted(lanes):
-                self.ring("decide", lane)
+        return GroupWriter(self.settings.database.url, limit=self.settings.web.queue, after=self.ring_lanes)
 
-        return GroupWriter(self.settings.database.url, limit=self.settings.web.queue, after=after)
+    def ring_lanes(self, lanes: set[str]) -> None:
+        """Say that events of these lanes were kept."""
+        for lane in sorted(lanes):
+            self.ring("decide", lane)
 
     def connector(self, name: str) -> Any:
         """The connector of a connection; raises `UnknownConnection`."""

@@ -11,6 +11,7 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 
 from middleware.errors import BodyTooLarge
+from middleware.loop_writer import LoopWriter
 from middleware.runtime import Runtime
 from middleware.web.webhooks import PREFIX, Answer, Reception
 
@@ -28,10 +29,15 @@ class WebhookLayer:
         self._runtime = runtime
         self._limit = runtime.settings.web.max_body
         self._public = runtime.settings.web.public_url.rstrip("/")
+        self._writer = LoopWriter(runtime.settings.database.url, limit=runtime.settings.web.queue, after=runtime.ring_lanes)
+
+    async def close(self) -> None:
+        """Commit what waits."""
+        await self._writer.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PREFIX):
             status, fields, body = await self._answer(scope, receive)
             headers = [(name.encode(), value.encode()) for name, value in fields]
@@ -40,13 +46,22 @@ class WebhookLayer:
         elif scope["type"] == "http":
             await self._flask(scope, receive, send)
 
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self.close()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         path = scope["path"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         reception = Reception(self._runtime, path[len(PREFIX) :], headers, self._public + path)
         try:
             rows = reception.admit(await self._read(receive))
-            new = await self._runtime.writer.keep_async(rows)
+            new = await self._writer.keep(rows)
         except Exception as error:  # noqa: BLE001 - the outermost recorder: whatever it is, the sender is told
             return reception.failed(error)
         return reception.kept(rows, new)
@@ -70,9 +85,3 @@ class WebhookLayer:
             raise BodyTooLarge(f"the body is larger than {self._limit} bytes")
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

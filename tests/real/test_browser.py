@@ -180,7 +180,7 @@ def test_a_visitor_follows_the_link_and_reads_the_stories(demo: Demo, context: B
     assert "create_order → erp: done" in told
     expect(visitor.locator("dl")).to_contain_text(erp_number)
     if SCREENSHOT:
-        visitor.screenshot(path=SCREENSHOT)
+        visitor.screenshot(path=SCREENSHOT, full_page=True)
     assert complaints == []
 
 

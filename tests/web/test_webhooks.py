@@ -73,7 +73,9 @@ class Door:
 
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {"type": "http", "method": "POST", "path": f"/webhooks/{connection}", "headers": fields}
-        await asgi.WebhookLayer(None, self.runtime)(scope, receive, send)
+        layer = asgi.WebhookLayer(None, self.runtime)
+        await layer(scope, receive, send)
+        await layer.close()
         start, end = told
         return Answer(start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}, end["body"].decode())
 
