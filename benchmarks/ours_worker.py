@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import processes
+from benchmarks import processes, provision
 from benchmarks.postgres import Cluster
 from benchmarks.provision import ROOT, WORK, Redis, Unavailable
 from benchmarks.workers import CONCURRENCY, TOTAL, WARM_UP, Started, Worked, measure_worker
@@ -155,7 +154,7 @@ def _ground(cluster: Cluster, broker: Redis | None) -> Iterator[Ground]:
 
 
 def _worker(ground: Ground, number: int) -> object:
-    command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-P", "threads", "-c", "1", "-Q", "payments", "-l", "warning"]
+    command = [str(provision.our_python() / "celery"), "-A", "tasks", "worker", "-P", "threads", "-c", "1", "-Q", "payments", "-l", "warning"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-n", f"waybill{number}@bench"]
     return processes.start(command, ground.folder / f"worker{number}.log", env=ground.environ, cwd=ROOT)
 

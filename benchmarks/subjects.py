@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +105,7 @@ class Waybill:
 
 
 def _waybill() -> Sequence[str]:
-    script = Path(sys.executable).parent / "waybill"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "middleware.cli"]
+    return [str(provision.our_python() / "waybill")]
 
 
 def _sql_schema(peer: str) -> Callable[[Place], None]:
