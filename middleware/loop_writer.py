@@ -20,20 +20,20 @@ from middleware.writer import result
 class _LoopWaiter(Waiter):
     __slots__ = ("future",)
 
-    def __init__(self, rows: Sequence[Row], future: asyncio.Future[bool]) -> None:
+    def __init__(self, rows: Sequence[Row], future: asyncio.Future[None]) -> None:
         super().__init__(rows)
         self.future = future
 
-    def release(self, in_time: bool = True) -> None:
-        if not self.future.done():
-            self.future.set_result(in_time)
+    def release(self) -> None:
+        if not self.future.done():  # the sender may have gone
+            self.future.set_result(None)
 
 
 class LoopWriter:
     """`GroupWriter` for one event loop; `keep` returns only after COMMIT."""
 
     def __init__(self, url: str, *, limit: int, after: Callable[[set[str]], None], batch: int = 256, patience: float = 10.0) -> None:
-        """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest wait; `after` is called
+        """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest commit; `after` is called
         after each commit that kept something new, with the lanes of what it kept."""
         self._url = url
         self._limit = limit
@@ -53,11 +53,8 @@ class LoopWriter:
         self._waiting.append(waiter)
         if self._task is None:
             self._task = loop.create_task(self._run())
-        timer = loop.call_later(self._patience, waiter.release, False)
-        try:
-            return result(waiter, in_time=await waiter.future)
-        finally:
-            timer.cancel()
+        await waiter.future
+        return result(waiter, in_time=True)
 
     async def stop(self) -> None:
         """Commit what waits, then close the connection."""
@@ -83,7 +80,8 @@ class LoopWriter:
     async def _commit(self, group: list[_LoopWaiter]) -> None:
         lanes: set[str] = set()
         try:
-            lanes = share(group, await self._execute(parameters(group)))
+            async with asyncio.timeout(self._patience):
+                lanes = share(group, await self._execute(parameters(group)))
         except pg.DataError:  # one bad row must not fail its batch
             lanes = await self._one_by_one(group)
         except Exception as error:  # noqa: BLE001 - the outermost recorder: every waiter is told, nothing was acknowledged

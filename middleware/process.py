@@ -17,7 +17,7 @@ from middleware.errors import SettingsError
 from middleware.observing import log
 from middleware.runtime import Runtime
 from middleware.sweep import due_polls, keep_house, poll, sweep
-from middleware.web.asgi import WebhookLayer
+from middleware.web.rsgi import WebhookLayer
 
 
 def work_here(owner: Runtime) -> None:
@@ -85,7 +85,7 @@ def worker_application() -> Celery:
 
 
 def web_application() -> WebhookLayer:
-    """The ASGI application of one web process, from the environment's configuration."""
+    """The RSGI application of one web process, from the environment's configuration."""
     loaded = settings.load()
     observing.configure(loaded)
     mine = Runtime(loaded)

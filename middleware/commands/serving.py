@@ -43,7 +43,7 @@ def _serve_web(configured: Settings, processes: int) -> None:
         "-m",
         "granian",
         "--interface",
-        "asgi",
+        "rsgi",
         "--loop",
         "uvloop",
         "--host",

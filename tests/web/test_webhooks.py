@@ -8,9 +8,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from middleware.simulators.drupal.checkout import Line
 from middleware.simulators.drupal.simulator import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import Cluster, drain
-from middleware.web import asgi
+from middleware.web import rsgi
 from tests.world import World, connections, intent_event, order_event, rows, sign_shop, sign_stripe
 
 LIMIT = 20_000
@@ -44,9 +45,27 @@ class Answer:
         return self.status, told["code"], told["class"], told["retryable"]
 
 
+class Transport:
+    """What granian hands over: a body in parts, and where the answer goes."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+        self.told: tuple[int, list[tuple[str, str]], bytes] = (0, [], b"")
+
+    async def __call__(self) -> bytes:
+        return b"".join(self._parts)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._parts:
+            yield part
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.told = status, headers, body
+
+
 @dataclass
 class Door:
-    """A Waybill behind a real server, or (`port` 0) as an ASGI application."""
+    """A Waybill behind a real server, or (`port` 0) as an RSGI application."""
 
     runtime: Runtime
     port: int
@@ -62,22 +81,14 @@ class Door:
         return found
 
     async def _post(self, connection: str, parts: list[bytes], headers: Mapping[str, str]) -> Answer:
-        told: list[Any] = []
-        messages = [{"type": "http.request", "body": part, "more_body": index + 1 < len(parts)} for index, part in enumerate(parts)]
-
-        async def receive() -> Any:
-            return messages.pop(0)
-
-        async def send(message: Any) -> None:
-            told.append(message)
-
-        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-        scope = {"type": "http", "method": "POST", "path": f"/webhooks/{connection}", "headers": fields}
-        layer = asgi.WebhookLayer(None, self.runtime)
-        await layer(scope, receive, send)
+        transport = Transport(parts)
+        length = {} if len(parts) > 1 else {"content-length": str(len(parts[0]))}
+        fields = {name.lower(): value for name, value in headers.items()} | length
+        layer = rsgi.WebhookLayer(create_app(self.runtime).wsgi_app, self.runtime)
+        await layer.__rsgi__(SimpleNamespace(path=f"/webhooks/{connection}", method="POST", headers=fields), transport)
         await layer.close()
-        start, end = told
-        return Answer(start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}, end["body"].decode())
+        status, told, body = transport.told
+        return Answer(status, {name.lower(): value for name, value in told}, body.decode())
 
     def kept(self) -> list[tuple[Any, ...]]:
         return rows(self.runtime, "SELECT connection, delivery_id, topic, state, cause FROM events ORDER BY id")
