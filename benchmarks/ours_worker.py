@@ -154,7 +154,20 @@ def _ground(cluster: Cluster, broker: Redis | None) -> Iterator[Ground]:
 
 
 def _worker(ground: Ground, number: int) -> object:
-    command = [str(provision.our_python() / "celery"), "-A", "tasks", "worker", "-P", "threads", "-c", "1", "-Q", "payments", "-l", "warning"]
+    command = [
+        str(provision.our_python() / "celery"),
+        "-A",
+        "tasks",
+        "worker",
+        "-P",
+        "threads",
+        "-c",
+        "1",
+        "-Q",
+        "payments",
+        "-l",
+        "warning",
+    ]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-n", f"waybill{number}@bench"]
     return processes.start(command, ground.folder / f"worker{number}.log", env=ground.environ, cwd=ROOT)
 

@@ -80,7 +80,7 @@ class Waybill:
 
     def command(self, place: Place) -> Sequence[str]:
         self._configure(place)
-        return [*_waybill(), "serve", "--processes", os.environ.get("OURS", str(WORKERS))]
+        return [*_waybill(), "serve", "--processes", str(WORKERS)]
 
     def env(self, place: Place) -> Mapping[str, str]:
         return {

@@ -128,7 +128,11 @@ def test_verify_knows_the_options_of_a_system(tmp_path: Path) -> None:
 
 def test_an_error_of_ours_is_one_clear_line(tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "middleware.cli", "orders", "list"], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "middleware.cli", "orders", "list"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         env={"WAYBILL_CONFIG_DIR": str(tmp_path), "PATH": ""},
     )
     assert (found.returncode, found.stdout) == (1, "")
@@ -167,9 +171,13 @@ def env(tmp_path: Path, database_url: str) -> dict[str, str]:
     """A configuration of the same database as `world`'s, as the environment gives it."""
     (tmp_path / "waybill.toml").write_text(CONFIGURATION.format(erp="http://127.0.0.1:9"), "utf-8")
     return {
-        "WAYBILL_CONFIG_DIR": str(tmp_path), "WAYBILL_DATABASE_URL": database_url, "WAYBILL_KEY": new_key(), "SHOP": SHOP_SECRET,
+        "WAYBILL_CONFIG_DIR": str(tmp_path),
+        "WAYBILL_DATABASE_URL": database_url,
+        "WAYBILL_KEY": new_key(),
+        "SHOP": SHOP_SECRET,
         "WORD": "x",
-        "STRIPE": STRIPE_SECRET, "ERP": "erp-key",
+        "STRIPE": STRIPE_SECRET,
+        "ERP": "erp-key",
     }
 
 

@@ -85,8 +85,12 @@ def test_a_line_carries_the_ids_of_the_request_that_it_goes_back_to(capsys: pyte
 def test_secrets_and_personal_values_are_scrubbed(capsys: pytest.CaptureFixture[str]) -> None:
     in_json()
     observing.log.warning(
-        "call.failed", reason="mail ada@example.test, key sk_live_abcdefgh12345678, card 4242 4242 4242 4242, order 1234567890123",
-        password="p", payload={"a": 1}, url="postgresql://me:word@db/x", headers={"Authorization": "Bearer abcdefghijk", "Accept": "*/*"},
+        "call.failed",
+        reason="mail ada@example.test, key sk_live_abcdefgh12345678, card 4242 4242 4242 4242, order 1234567890123",
+        password="p",
+        payload={"a": 1},
+        url="postgresql://me:word@db/x",
+        headers={"Authorization": "Bearer abcdefghijk", "Accept": "*/*"},
     )
     try:
         raise ValueError("for ada@example.test")
@@ -274,8 +278,11 @@ def test_metrics_count_what_happened(runtime: Runtime) -> None:
     web = client(runtime)
     paid, order, wrong = intent_event("pi_1", order="uuid-1"), order_event("uuid-1"), b"{}"
     for name, body, headers in (
-        ("stripe", paid, sign_stripe(paid)), ("stripe", paid, sign_stripe(paid)), ("stripe", wrong, {}),
-        ("shop", order, sign_shop(order, "m1")), ("nobody", wrong, {}),
+        ("stripe", paid, sign_stripe(paid)),
+        ("stripe", paid, sign_stripe(paid)),
+        ("stripe", wrong, {}),
+        ("shop", order, sign_shop(order, "m1")),
+        ("nobody", wrong, {}),
     ):
         web.post(f"/webhooks/{name}", data=body, headers=headers)
     broken = b"not json"

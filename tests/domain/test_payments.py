@@ -223,7 +223,7 @@ def test_the_database_comes_to_the_same_as_memory(runtime: Runtime) -> None:
             pass
         order = rows(
             runtime,
-            "SELECT o.payment_state, p.state, p.amount_minor, p.id FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.order_id = :id",
+            "SELECT o.payment_state, p.state, p.amount_minor, p.id FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.order_id = :id",  # noqa: E501
             id=f"uuid-{number}",
         )
         (payment_state, state, amount, payment) = order[0]

@@ -80,7 +80,7 @@ class Journey:
             "payments": rows(self.runtime, "SELECT state, amount_minor, currency FROM payments WHERE order_id = :id", **key),
             "parts": rows(
                 self.runtime,
-                "SELECT kind, part.amount_minor, counts FROM payment_parts part JOIN payments p ON p.id = payment_id WHERE p.order_id = :id ORDER BY kind",
+                "SELECT kind, part.amount_minor, counts FROM payment_parts part JOIN payments p ON p.id = payment_id WHERE p.order_id = :id ORDER BY kind",  # noqa: E501
                 **key,
             ),
             "links": rows(self.runtime, "SELECT connection, kind FROM links WHERE our_id = 'shop/' || :order", **key),

@@ -37,7 +37,13 @@ def runtime(database_url: str, stripe: StripeSimulator) -> Iterator[Runtime]:
 
 def thin(payment: str, event: str) -> bytes:
     about = {"id": payment, "type": "payment_intent", "url": f"/v1/payment_intents/{payment}"}
-    body = {"id": event, "object": "v2.core.event", "type": "v1.payment_intent.succeeded", "livemode": False, "created": "2026-11-22T01:00:00.000Z"}
+    body = {
+        "id": event,
+        "object": "v2.core.event",
+        "type": "v1.payment_intent.succeeded",
+        "livemode": False,
+        "created": "2026-11-22T01:00:00.000Z",
+    }
     return json.dumps({**body, "related_object": about}).encode()
 
 

@@ -71,7 +71,11 @@ def test_a_webhook_before_its_order_waits_and_is_joined(world: World, runtime: R
     world.clock.forward(2)
     drain(runtime)
     story = timeline.by_number(runtime, "1001")[0]
-    assert [line.title for line in story.lines if line.kind == "event"] == ["stripe: payment_intent.succeeded", "shop: order.placed", "erp: order.changed"]
+    assert [line.title for line in story.lines if line.kind == "event"] == [
+        "stripe: payment_intent.succeeded",
+        "shop: order.placed",
+        "erp: order.changed",
+    ]
 
 
 def test_a_newer_version_renews_an_export_that_nothing_has_begun(runtime: Runtime, erp: ErpSimulator) -> None:
@@ -83,7 +87,10 @@ def test_a_newer_version_renews_an_export_that_nothing_has_begun(runtime: Runtim
 
 
 def test_an_order_refused_for_its_total_goes_out_when_a_newer_version_mends_it(runtime: Runtime, erp: ErpSimulator) -> None:
-    wrong = order_event("uuid-1").replace(b'"total_price": {"number": "44.70", "currency_code": "EUR"}, "billing', b'"total_price": {"number": "44.71", "currency_code": "EUR"}, "billing')
+    wrong = order_event("uuid-1").replace(
+        b'"total_price": {"number": "44.70", "currency_code": "EUR"}, "billing',
+        b'"total_price": {"number": "44.71", "currency_code": "EUR"}, "billing',
+    )
     inbox.receive(runtime, "shop", inbound(sign_shop(wrong, "m1"), wrong))
     drain(runtime)
     assert (states(runtime), erp.orders) == ([("placed", "unpaid", "rejected")], [])

@@ -33,7 +33,12 @@ class Demo:
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_")} | {"PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-m", "middleware.cli", "demo", "--orders", "12"],
-            cwd=folder, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=folder,
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
         self.printed: list[str] = []

@@ -123,9 +123,17 @@ def shop() -> Iterator[DrupalSimulator]:
 @pytest.fixture
 def journey(tryton: Tryton, tryton_proxy: FaultProxy, shop: DrupalSimulator, database_url: str) -> Iterator[Journey]:
     erp = Connection(
-        "erp", "tryton", tryton.proxied(tryton_proxy), (), {"key": secret(tryton.key)},
+        "erp",
+        "tryton",
+        tryton.proxied(tryton_proxy),
+        (),
+        {"key": secret(tryton.key)},
         {"company": tryton.company, "web_shop": tryton.web_shop, "payment_term": tryton.payment_term},
-        timeout=TIMEOUT, deadline=2 * TIMEOUT, settle=5, breaker_failures=1000, poll=1,
+        timeout=TIMEOUT,
+        deadline=2 * TIMEOUT,
+        settle=5,
+        breaker_failures=1000,
+        poll=1,
     )
     world = World(database_url, connections={**connections(shop_url=shop.url), "erp": erp})
     runtime = world.runtime()
