@@ -64,10 +64,9 @@ class WebhookLayer:
     async def __rsgi__(self, scope: Scope, transport: Transport) -> None:
         path = scope.path
         if path.startswith(PREFIX) and scope.method == "POST":
-            status, headers, body = await self._answer(path, dict(scope.headers.items()), transport)
+            status, headers, body = await self._answer(path, _headers(scope), transport)
         else:
-            body = await self._read(dict(scope.headers.items()), transport, self._limit + 1)
-            status, headers, body = await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, scope, body)
+            status, headers, body = await self._forward(scope, transport)
         transport.response_bytes(status, headers, body)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,6 +76,13 @@ class WebhookLayer:
         """Commit what waits."""
         await self._writer.stop()
         self._threads.shutdown()
+
+    async def _forward(self, scope: Scope, transport: Transport) -> Answer:
+        try:
+            body = await self._read(_headers(scope), transport, self._limit)
+        except BodyTooLarge as error:
+            return error.status, [("content-type", "text/plain; charset=utf-8")], str(error).encode()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, scope, body)
 
     async def _answer(self, path: str, headers: dict[str, str], transport: Transport) -> Answer:
         reception = Reception(self._runtime, path[len(PREFIX) :], headers, self._public + path)
@@ -113,3 +119,12 @@ class WebhookLayer:
         )
         parts, status, headers = run_wsgi_app(self._flask, builder.get_environ(), buffered=True)
         return int(status.split()[0]), list(headers.items()), b"".join(parts)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Names to values; a repeated header's values are joined by commas, as WSGI does (rotating providers sign twice)."""
+    pairs = list(scope.headers.items())
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    return {name: ",".join(value for other, value in pairs if other == name) for name in found}
