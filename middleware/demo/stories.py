@@ -28,7 +28,8 @@ def lost_reply(runtime: Runtime) -> tuple[str, str]:
         "SELECT o.number, o.erp_number, c.attempts,"
         " (SELECT string_agg(x.method || ' ' || coalesce(x.status::text, 'no answer'), ', ' ORDER BY x.id)"
         " FROM exchanges x WHERE x.call_id = c.id) FROM calls c JOIN orders o ON o.id = c.order_id"
-        " WHERE c.operation = 'create_order' AND c.look_up AND c.state = 'done' ORDER BY c.id LIMIT 1"
+        " WHERE c.operation = 'create_order' AND c.look_up AND c.state = 'done' ORDER BY"
+        " NOT EXISTS (SELECT 1 FROM exchanges x WHERE x.call_id = c.id AND x.method = 'POST' AND x.status IS NULL), c.id LIMIT 1"
     )
     with runtime.engine.connect() as connection:
         number, erp_number, attempts, said = connection.execute(query).one()
