@@ -49,6 +49,8 @@ export_when = "paid"
 """
 
 DONE = "SELECT count(*) FROM events WHERE connection = 'stripe' AND state IN ('decided', 'ignored')"
+WARMED = 4 * WARM_UP
+"""Events before the measurement: batches of a hundred, so that each of the processes has several."""
 FAR = "2100-01-01T00:00:00Z"
 
 
@@ -97,7 +99,7 @@ def _measure(
     settings = load(ground.folder, ground.environ)
     runtime = Runtime(settings, ring=lambda *_: None)
     try:
-        fill(runtime, 1, WARM_UP)
+        fill(runtime, 1, WARMED)
     finally:
         runtime.close()
 
@@ -112,8 +114,8 @@ def _measure(
         filling = Runtime(settings)
         try:
             _execute(ground.url, "UPDATE events SET due_at = now() WHERE state = 'due'")
-            _wait(ground.url, WARM_UP)
-            fill(Runtime(settings, ring=lambda *_: None), WARM_UP + 1, total)
+            _wait(ground.url, WARMED)
+            fill(Runtime(settings, ring=lambda *_: None), WARMED + 1, total)
             _execute(ground.url, "VACUUM ANALYZE")
         except BaseException:
             stop()

@@ -103,7 +103,7 @@ class Bench:
             found.worker_reasons[f"ours_{name}"] = "benchmarks/ours_worker.py does not exist yet"
             return
         measure = getattr(importlib.import_module("benchmarks.ours_worker"), name)
-        self._worked(f"ours_{name}", lambda: measure(self.cluster, self.broker), found)
+        self._worked(f"ours_{name}", lambda: measure(self.cluster, self.broker, self.asked.events), found)
 
     def _worked(self, name: str, measure: Callable[[], workers.Worked], found: Found) -> None:
         try:

@@ -262,7 +262,7 @@ def _observe(runtime: Runtime, claimed: Sequence[Claimed], verdicts: Mapping[int
         verdict = verdicts[event.id]
         observing.DECIDED.labels(event.connection, verdict.state).inc()
         if verdict.state is not EventState.DUE:
-            observing.DECIDE_LAG.labels(runtime.lane(event.connection)).observe((now - event.kept_at).total_seconds())
+            observing.DECIDE_LAG.labels(event.connection, runtime.lane(event.connection)).observe((now - event.kept_at).total_seconds())
         if verdict.state is EventState.DEAD:
             why = {"cause": verdict.cause, "detail": verdict.detail, "correlation_id": event.correlation_id}
             log.error("event.dead", event_id=event.id, connection=event.connection, topic=event.topic, **why)

@@ -23,7 +23,7 @@ LAG = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600, 3600, 86400)
 
 WEBHOOKS = Counter("waybill_webhooks_total", "Deliveries received, by connection and verdict", ["connection", "verdict"])
 DECIDED = Counter("waybill_events_total", "Events decided, by connection and state", ["connection", "state"])
-DECIDE_LAG = Histogram("waybill_decide_lag_seconds", "From kept to decided", ["lane"], buckets=LAG)
+DECIDE_LAG = Histogram("waybill_decide_lag_seconds", "From kept to decided", ["connection", "lane"], buckets=LAG)
 CALLS = Counter("waybill_calls_total", "Attempts of calls, by connection, operation and outcome", ["connection", "operation", "outcome"])
 EXCHANGES = Histogram("waybill_exchange_seconds", "HTTP exchanges by connection and result", ["connection", "result"])
 
