@@ -111,6 +111,8 @@ class Work:
     _payments: dict[tuple[str, str], PaymentRow] = field(default_factory=dict)
     _parked: dict[int, tuple[Verdict, frozenset[str]]] = field(default_factory=dict)
     _asks: list[dict[str, Any]] = field(default_factory=list)
+    _asked_for: dict[str, OrderRow] = field(default_factory=dict)
+    _names: list[tuple[str, OrderRow]] = field(default_factory=list)
     _audit: list[tuple[OrderRow | None, dict[str, Any]]] = field(default_factory=list)
 
     def lock(self, keys: Iterable[str]) -> set[str]:
@@ -157,12 +159,12 @@ class Work:
     def name_order(self, order: OrderRow, keys: Iterable[str]) -> None:
         """Make the order known under the join keys, and wake every parked event that waits for one of them."""
         new = [key for key in keys if key not in self._orders]
-        if not new:
-            return
-        self.session.flush()
-        insert_rows(self.session, OrderKey, [{"key": key, "order_id": order.id} for key in new], on_conflict="DO NOTHING")
         self._orders.update(dict.fromkeys(new, order))
-        self._release(new)
+        self._names += [(key, order) for key in new]
+        for verdict, waiting in self._parked.values():
+            if verdict.state is EventState.PARKED and waiting & set(new):
+                verdict.state, verdict.cause, verdict.due_at = EventState.DUE, None, self.now
+                self.released = True
 
     def add_payment(self, payment: PaymentRow) -> None:
         """Record a new payment of an order and audit its first state."""
@@ -234,6 +236,8 @@ class Work:
             "traceparent": self.cause.traceparent,
         }
         self._asks.append(row)
+        if order is not None:
+            self._asked_for[ask.key] = order
         self.lanes.add(ask.lane)
 
     def tell_shop(self, order: OrderRow) -> None:
@@ -298,6 +302,10 @@ class Work:
     def flush(self) -> None:
         """Write everything that is still in memory."""
         self.session.flush()
+        insert_rows(self.session, OrderKey, [{"key": key, "order_id": order.id} for key, order in self._names], on_conflict="DO NOTHING")
+        if self._names and release_parked(self.session, [key for key, _ in self._names], self.now):
+            self.released = True
+        self._names.clear()
         audit = [{**row, "order_id": order.id if order else None} for order, row in self._audit]
         insert_rows(self.session, TransitionRow, audit)
         parked = [
@@ -307,6 +315,9 @@ class Work:
             if verdict.state is EventState.PARKED
         ]
         insert_rows(self.session, ParkedKey, parked, on_conflict="DO NOTHING")
+        for row in self._asks:
+            if row["key"] in self._asked_for:  # a new order has its id only now
+                row["order_id"] = self._asked_for[row["key"]].id
         insert_rows(self.session, Call, self._asks, on_conflict="(key) DO NOTHING")
         self._audit.clear()
         self._asks.clear()
@@ -323,14 +334,6 @@ class Work:
         """Let the routes see once more, after this flow, that the order changed."""
         if all(follow.order is not order for follow in self.follow_ups):
             self.follow_ups.append(OrderChanged(order))
-
-    def _release(self, keys: Sequence[str]) -> None:
-        for verdict, waiting in self._parked.values():
-            if verdict.state is EventState.PARKED and waiting & set(keys):
-                verdict.state, verdict.cause, verdict.due_at = EventState.DUE, None, self.now
-                self.released = True
-        if release_parked(self.session, keys, self.now):
-            self.released = True
 
 
 def release_parked(session: Session, keys: Sequence[str], now: datetime) -> int:
