@@ -13,7 +13,7 @@ from psycopg import errors as pg
 
 from middleware.errors import Busy
 from middleware.observing import log
-from middleware.rows import INSERT, Row, Waiter, adapt, parameters, share
+from middleware.rows import INSERT, Row, Waiter, adapt, parameters, share, take
 from middleware.writer import result
 
 
@@ -65,17 +65,9 @@ class LoopWriter:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._commit(self._take())
+                await self._commit(take(self._waiting, self._batch))
         finally:
             self._task = None
-
-    def _take(self) -> list[_LoopWaiter]:
-        group, rows = [], 0
-        while self._waiting and rows < self._batch:
-            waiter = self._waiting.popleft()
-            rows += len(waiter.rows)
-            group.append(waiter)
-        return group
 
     async def _commit(self, group: list[_LoopWaiter]) -> None:
         lanes: set[str] = set()

@@ -7,9 +7,10 @@ Layout: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from psycopg import sql
@@ -46,6 +47,19 @@ class Waiter:
         self.rows = rows
         self.kept = 0
         self.error: Exception | None = None
+
+
+W = TypeVar("W", bound=Waiter)
+
+
+def take(waiting: deque[W], batch: int) -> list[W]:
+    """The next group: whoever waits, until its rows come to `batch`."""
+    group: list[W] = []
+    rows = 0
+    while waiting and rows < batch:
+        group.append(waiting.popleft())
+        rows += len(group[-1].rows)
+    return group
 
 
 def parameters(group: Iterable[Waiter]) -> list[Any]:

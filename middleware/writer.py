@@ -13,7 +13,7 @@ from psycopg import errors as pg
 
 from middleware.errors import Busy
 from middleware.observing import log
-from middleware.rows import INSERT, Row, Waiter, adapt, parameters, share
+from middleware.rows import INSERT, Row, Waiter, adapt, parameters, share, take
 
 __all__ = ["GroupWriter", "Row", "result"]
 
@@ -87,16 +87,8 @@ class GroupWriter:
                     self._wake.wait()
                 if not self._waiting:
                     return
-                group = self._take()
+                group = take(self._waiting, self._batch)
             self._commit(group)
-
-    def _take(self) -> list[_ThreadWaiter]:
-        group, rows = [], 0
-        while self._waiting and rows < self._batch:
-            waiter = self._waiting.popleft()
-            rows += len(waiter.rows)
-            group.append(waiter)
-        return group
 
     def _commit(self, group: list[_ThreadWaiter]) -> None:
         lanes: set[str] = set()
