@@ -167,7 +167,8 @@ class OrderPayment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A shop's whole order at one version. `order_id` is the shop's UUID, `internal_id` its numeric id as a string."""
+    """A shop's whole order at one version. `order_id` is the shop's UUID, `internal_id` its numeric id as a string. `sequence`
+    numbers what the shop said of it: payments may change while the version stays."""
 
     order_id: str
     internal_id: str
@@ -185,6 +186,7 @@ class Order:
     billing: Address = field(default_factory=Address)
     shipping: Address = field(default_factory=Address)
     payments: tuple[OrderPayment, ...] = ()
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,21 @@ class PaymentChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipment:
+    """One parcel of an order as the ERP knows it: `shipment_id` is its own id; the code is the carrier's, and may be absent."""
+
+    shipment_id: str
+    state: str = "shipped"
+    tracking_code: str = ""
+    carrier: str = ""
+    tracking_url: str = ""
+    shipped_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FulfilmentChange:
-    """What the ERP says of one of our orders: `order_ref` is the reference that we gave it, `remote_id` its own id."""
+    """What the ERP says of one of our orders: `order_ref` is the reference that we gave it, `remote_id` its own id; `shipments`
+    are all that it has made so far."""
 
     remote_id: str
     number: str
@@ -221,7 +236,28 @@ class FulfilmentChange:
     occurred_at: datetime
     order_ref: str = ""
     total: Money | None = None
-    tracking: tuple[str, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A shop asks to be called back, to see that both directions work."""
+
+    ping_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that the storefront saw of a cart or an order: the `facts` are small texts and numbers, never personal data.
+    `shown` and `charged` are given where both totals are known."""
+
+    kind: str
+    order_ref: str
+    occurred_at: datetime
+    outcome: str = ""
+    seconds: float | None = None
+    shown: Money | None = None
+    charged: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +267,4 @@ class Ignored:
     reason: str
 
 
-Message = Order | PaymentChange | FulfilmentChange | Ignored
+Message = Order | PaymentChange | FulfilmentChange | Ping | Signal | Ignored

@@ -11,7 +11,20 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from mappings.canonical import Address, Adjustment, Order, OrderLine, OrderPayment, OrderState, UnitPrice
+from mappings.canonical import (
+    Address,
+    Adjustment,
+    Message,
+    Money,
+    Order,
+    OrderLine,
+    OrderPayment,
+    OrderState,
+    Ping,
+    Shipment,
+    Signal,
+    UnitPrice,
+)
 from mappings.fields import Exact, Identifier, Instant, Payload, Price
 
 STATES = {
@@ -23,7 +36,19 @@ STATES = {
 }
 """An unknown word (a site's own workflow) means unknown; the connection's `states` option adds to this table."""
 
-TOPICS = ("order.placed", "order.updated", "order.paid", "order.cancelled", "order.fulfilled")
+TOPICS = (
+    "order.placed",
+    "order.updated",
+    "order.paid",
+    "order.cancelled",
+    "order.fulfilled",
+    "payment.inserted",
+    "payment.updated",
+)
+"""Each of them holds the whole order."""
+
+SIGNALS = ("cart.created", "cart.abandoned", "checkout.step", "checkout.total", "payment.attempted")
+"""What the storefront saw: docs/contracts/events/signal.schema.json."""
 
 
 class AdjustmentSchema(Payload):
@@ -100,19 +125,76 @@ class DataSchema(Payload):
     order = fields.Nested(OrderSchema, required=True)
 
 
-class EventSchema(Payload):
+class TypeSchema(Payload):
     type = fields.String(required=True)
+
+
+class EventSchema(TypeSchema):
     timestamp = Instant(required=True)
+    sequence = fields.Integer(load_default=0, strict=True)
     data = fields.Nested(DataSchema, required=True)
 
 
+class PingSchema(Payload):
+    ping = fields.String(required=True, validate=validate.Length(min=1, max=64))
+
+
+class PingEventSchema(Payload):
+    data = fields.Nested(PingSchema, required=True)
+
+
+class SignalSchema(Payload):
+    order = fields.String(load_default="")
+    outcome = fields.String(load_default="", allow_none=True, validate=validate.Length(max=64))
+    step = fields.String(load_default="", allow_none=True, validate=validate.Length(max=64))
+    seconds = fields.Float(load_default=None, allow_none=True)
+    shown = Price(load_default=None, allow_none=True)
+    charged = Price(load_default=None, allow_none=True)
+
+
+class SignalDataSchema(Payload):
+    signal = fields.Nested(SignalSchema, required=True)
+
+
+class SignalEventSchema(TypeSchema):
+    timestamp = Instant(required=True)
+    data = fields.Nested(SignalDataSchema, required=True)
+
+
+_TYPE = TypeSchema()
 _EVENT = EventSchema()
+_PING = PingEventSchema()
+_SIGNAL = SignalEventSchema()
 
 
-def translate(raw: Mapping[str, Any], states: Mapping[str, str]) -> Order:
-    """One order event to the order at its version; raises marshmallow's ValidationError. `states` are a site's own words."""
-    order = _EVENT.load(raw)["data"]["order"]
+def translate(raw: Mapping[str, Any], states: Mapping[str, str]) -> Message:
+    """One event to what it says; raises marshmallow's ValidationError. `states` are a site's own words for order states."""
+    kind = str(_TYPE.load(raw)["type"])
+    if kind == "site.ping":
+        return Ping(_PING.load(raw)["data"]["ping"])
+    if kind in SIGNALS:
+        return _signal(_SIGNAL.load(raw))
+    return _order(_EVENT.load(raw), states)
+
+
+def _signal(event: Mapping[str, Any]) -> Signal:
+    said = event["data"]["signal"]
+    shown: Money | None = said["shown"]
+    return Signal(
+        event["type"],
+        said["order"],
+        event["timestamp"],
+        said["outcome"] or said["step"] or "",
+        said["seconds"],
+        shown,
+        said["charged"],
+    )
+
+
+def _order(event: Mapping[str, Any], states: Mapping[str, str]) -> Order:
+    order = event["data"]["order"]
     return Order(
+        sequence=event["sequence"],
         order_id=order["uuid"],
         internal_id=order["internal_id"],
         number=order["number"] or "",
@@ -166,3 +248,33 @@ def _address(profile: Mapping[str, Any] | None) -> Address:
         administrative_area=address["administrative_area"] or "",
         country=address["country_code"] or "",
     )
+
+
+def shipment_body(shipment: Shipment) -> dict[str, Any]:
+    """A shipment in the words of the module's route; parts that are not known are left out."""
+    body = {
+        "id": shipment.shipment_id,
+        "state": shipment.state,
+        "tracking_code": shipment.tracking_code,
+        "carrier": shipment.carrier,
+        "tracking_url": shipment.tracking_url,
+        "shipped_at": shipment.shipped_at.isoformat() if shipment.shipped_at else "",
+    }
+    return {name: value for name, value in body.items() if value}
+
+
+def payment_body(payment: Mapping[str, Any], gateways: Mapping[str, str]) -> dict[str, Any]:
+    """A payment's state and amounts (minor units) in the words of the module's route; `gateways` are the site's names for
+    payment connections."""
+    body = {
+        "gateway": gateways.get(payment["connection"], payment["connection"]),
+        "remote_id": payment["remote_id"],
+        "state": payment["state"],
+        "at": payment["at"],
+        **{name: _price(Money(payment[name], payment["currency"])) for name in ("amount", "captured", "refunded")},
+    }
+    return body | ({"dispute": {"id": payment["dispute"]}} if payment["dispute"] else {})
+
+
+def _price(money: Money) -> dict[str, str]:
+    return {"number": str(money.amount), "currency_code": money.currency}

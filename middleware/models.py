@@ -143,6 +143,7 @@ class OrderRow(Base):
     number: Mapped[str]
     store: Mapped[str]
     version: Mapped[int]
+    sequence: Mapped[int] = mapped_column(server_default=text("0"))
     state: Mapped[str]
     payment_state: Mapped[str]
     export_state: Mapped[str]

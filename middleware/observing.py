@@ -25,6 +25,8 @@ WEBHOOKS = Counter("waybill_webhooks_total", "Deliveries received, by connection
 DECIDED = Counter("waybill_events_total", "Events decided, by connection and state", ["connection", "state"])
 DECIDE_LAG = Histogram("waybill_decide_lag_seconds", "From kept to decided", ["connection", "lane"], buckets=LAG)
 CALLS = Counter("waybill_calls_total", "Attempts of calls, by connection, operation and outcome", ["connection", "operation", "outcome"])
+SIGNALS = Counter("waybill_storefront_signals_total", "What storefronts saw, by shop, signal and outcome", ["shop", "signal", "outcome"])
+TOTALS_SHOWN = Counter("waybill_totals_shown_total", "Totals shown to customers against those charged", ["shop", "verdict"])
 EXCHANGES = Histogram("waybill_exchange_seconds", "HTTP exchanges by connection and result", ["connection", "result"])
 
 

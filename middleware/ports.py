@@ -93,6 +93,27 @@ class WritesOrderStatus(Protocol):
 
 
 @runtime_checkable
+class AddsShipments(Protocol):
+    def add_shipments(self, effect: Effect) -> Receipt:
+        """Show the parcels in `effect.payload["shipments"]` on the shop's order; repeating changes nothing; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class WritesPayments(Protocol):
+    def write_payment(self, effect: Effect) -> Receipt:
+        """Set a payment of the shop's order to what its provider says; repeating changes nothing; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class AnswersPings(Protocol):
+    def answer_ping(self, effect: Effect) -> Receipt:
+        """Call the shop back, that it sees both directions work; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
 class FetchesPayments(Protocol):
     def fetch_payment(self, effect: Effect) -> Delivery:
         """Ask the provider how the payment `effect.payload["subject"]` is now. The delivery's id is a fingerprint of the answer:
@@ -123,6 +144,9 @@ OPERATIONS = {
     for operation in (
         Operation("create_order", CreatesOrders, find="find_order"),
         Operation("write_order_status", WritesOrderStatus, repeatable=True),
+        Operation("add_shipments", AddsShipments, repeatable=True),
+        Operation("write_payment", WritesPayments, repeatable=True),
+        Operation("answer_ping", AnswersPings, repeatable=True),
         Operation("fetch_payment", FetchesPayments, repeatable=True),
     )
 }
@@ -134,6 +158,9 @@ ROLES: dict[str, type] = {
     "create_order": CreatesOrders,
     "find_order": FindsOrders,
     "write_order_status": WritesOrderStatus,
+    "add_shipments": AddsShipments,
+    "write_payment": WritesPayments,
+    "answer_ping": AnswersPings,
     "changed_orders": ListsChangedOrders,
     "fetch_payment": FetchesPayments,
 }

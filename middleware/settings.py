@@ -104,7 +104,8 @@ class Connection:
     `timeout` is seconds per read, `deadline` seconds for a whole call, `settle` the system's longest request (an unknown
     outcome rests that long before it is looked up), `rate` like "10/second" (empty: none), `poll` seconds between polls
     (0: none), `overlap` seconds of the system's clock that each poll repeats (what was committed late is seen, what is known is
-    recognised). `live` says which of the provider's environments it talks to.
+    recognised). `live` says which of the provider's environments it talks to. `payment_writer` says who writes the state of this
+    provider's payments in the shop: `observe` (the shop's own gateway module; we only watch) or `own` (we do).
     """
 
     name: str
@@ -124,6 +125,7 @@ class Connection:
     poll: float = 0.0
     overlap: float = 60.0
     time_zone: str = "UTC"
+    payment_writer: str = "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ _CHOICES = {
     ("logging", "format"): ("json", "console"),
     ("logging", "level"): ("debug", "info", "warning", "error"),
     ("export_when",): ("placed", "paid"),
+    ("payment_writer",): ("observe", "own"),
 }
 
 

@@ -191,6 +191,7 @@ def order_event(
     kind: str = "order.placed",
     store: str = "1",
     internal: str = "",
+    sequence: int = 0,
 ) -> bytes:
     price = {"number": total, "currency_code": "EUR"}
     item = {
@@ -232,4 +233,5 @@ def order_event(
         if payment
         else [],
     }
-    return json.dumps({"type": kind, "timestamp": "2026-11-22T01:00:00+00:00", "data": {"order": body}}).encode()
+    head = {"type": kind, "timestamp": "2026-11-22T01:00:00+00:00", "sequence": sequence, "correlation_id": order}
+    return json.dumps({**head, "data": {"order": body}}).encode()

@@ -1,7 +1,8 @@
 """The registry: a file in this folder *is* the registration. Imported lazily, by the system's name.
 
 A connector file holds `class Connector` with `SYSTEM`, `LANE`, `PROOF`, `OPTIONS`, `CREDENTIALS`, optionally `API_VERSION`,
-`REFUSAL_STATUS`, `NATIVE_IDEMPOTENCY`, an `__init__(self, connection, http)` and the methods of the roles that it plays.
+`REFUSAL_STATUS`, `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF` (option → the credential that it needs), an
+`__init__(self, connection, http)` and the methods of the roles that it plays.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import limits
 from middleware.ports import ROLES
 from middleware.settings import Connection, Store
 
-OUTGOING = ("create_order", "find_order", "write_order_status", "changed_orders")
+OUTGOING = ("create_order", "find_order", "write_order_status", "add_shipments", "write_payment", "changed_orders")
 """Roles for which we call the system."""
 
 
@@ -76,12 +77,19 @@ def _unknown(connection: Connection, cls: Any) -> Iterator[str]:
 def _missing(connection: Connection, cls: Any) -> Iterator[str]:
     if hasattr(cls, "read") and not connection.secrets:
         yield "secrets: missing; without one every delivery is refused"
-    if hasattr(cls, "create_order") or connection.options.get("username"):
-        for name, text in cls.CREDENTIALS.items():
-            if name not in connection.credentials:
-                yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({text})"
+    for name in _needed(connection, cls):
+        if name not in connection.credentials:
+            yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({cls.CREDENTIALS[name]})"
     if any(hasattr(cls, role) for role in OUTGOING) and not connection.base_url.startswith(("http://", "https://")):
         yield "base_url: missing; expected the system's http(s) address"
+
+
+def _needed(connection: Connection, cls: Any) -> list[str]:
+    """Every credential of a system, or those of the options that are set where each option is another way in."""
+    ways = getattr(cls, "CREDENTIAL_OF", None)
+    if ways is not None:
+        return [credential for option, credential in ways.items() if connection.options.get(option)]
+    return list(cls.CREDENTIALS) if hasattr(cls, "create_order") else []
 
 
 def _wrong_limits(connection: Connection) -> Iterator[str]:

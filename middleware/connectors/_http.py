@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -315,12 +316,17 @@ def _translated(error: Exception, harmless: bool, watch: Deadline, cause: str) -
     return _unanswered(harmless, cause or words) if reached else Transient(cause or words)
 
 
+_ERROR_DESCRIPTION = re.compile(r'error_description="([^"\\]{1,200})"')
+"""Why a signed or bearer request was refused: https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+
+
 def _refusal(reply: Reply, explain: Explain | None) -> CallError:
     status, after = reply.status, _retry_after(reply)
     if status == 429:
         return RateLimited("HTTP 429: too many requests", retry_after=after, status=status)
     if status in (401, 403):
-        return Unauthorized(f"HTTP {status}: the credentials are not accepted", status=status)
+        why = _ERROR_DESCRIPTION.search(reply.headers.get("www-authenticate", ""))
+        return Unauthorized(f"HTTP {status}: {why[1] if why else 'the credentials are not accepted'}", status=status)
     if status == 408 or status >= 500:
         return (Transient if reply.safe else UnknownOutcome)(f"HTTP {status}", retry_after=after, status=status)
     message, field = explain(reply) if explain else ("", "")

@@ -1,36 +1,49 @@
-"""Drupal Commerce: the module's signed order events in, the ERP's number and status back over JSON:API as far as core allows.
+"""Drupal Commerce: the shop's signed events in; ERP numbers, states, parcels and payments back.
 
+Where the site has the module commerce_waybill, its routes are used; else plain JSON:API as far as core allows.
 https://www.drupal.org/docs/core-modules-and-themes/core-modules/jsonapi-module
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from marshmallow import ValidationError
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from mappings import drupal as words
-from mappings.canonical import Message
+from mappings.canonical import Message, Shipment
 from mappings.fields import field_names
-from middleware.connectors._http import Http, Reply
-from middleware.errors import Rejected, Transient, Unreadable
+from middleware.connectors._http import SUCCESS, Http, Reply
+from middleware.errors import Rejected, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import standard_webhooks
+from middleware.wire.message_signatures import MessageSignature
+from middleware.wire.oauth2 import ClientCredentials
 
 _MEDIA = "application/vnd.api+json"
+_PROBE_EVERY = 600.0
+"""Seconds for which the site is believed to have the modules that it said it has."""
 
 
-class _Order(msgspec.Struct):
+class _Named(msgspec.Struct):
     uuid: str = ""
 
 
+class _Seen(msgspec.Struct):
+    order: str = ""
+
+
 class _Data(msgspec.Struct):
-    order: _Order
+    order: _Named = msgspec.field(default_factory=_Named)
+    signal: _Seen = msgspec.field(default_factory=_Seen)
 
 
 class _Event(msgspec.Struct):
@@ -47,15 +60,25 @@ class Connector:
 
     SYSTEM = "drupal"
     LANE = "orders"
-    PROOF = "simulator (138 recorded answers of a real site)"
-    API_VERSION = "JSON:API 1.0, Commerce 3"
-    CREDENTIALS: Mapping[str, str] = {"password": "of the service account (basic auth)"}
+    PROOF = "real system (Drupal 10.6, Commerce 3.3), simulator (138 recorded answers)"
+    API_VERSION = "commerce_waybill 1.0, or JSON:API 1.0; Commerce 3"
+    CREDENTIALS: Mapping[str, str] = {
+        "signing_key": "whsec_… that signs requests to the site (with the option key_id)",
+        "client_secret": "of the OAuth 2 client (with the option client_id)",
+        "password": "of the service account (with the option username: basic auth)",
+    }
+    CREDENTIAL_OF: Mapping[str, str] = {"key_id": "signing_key", "client_id": "client_secret", "username": "password"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
-        "username": (str, "", "the service account"),
-        "order_type": (str, "default", "the order type (bundle) of the site"),
-        "erp_number_field": (str, "field_waybill_erp_number", "text field of the order for the ERP's number; empty: none"),
-        "erp_status_field": (str, "field_waybill_erp_status", "text field of the order for the ERP's status; empty: none"),
-        "state_on": (dict, {}, "order state to set when the ERP reports a status, for example {shipped = 'completed'}"),
+        "key_id": (str, "", "id of the key in the module's settings: requests are signed, the way that costs least"),
+        "site_tag": (str, "waybill:shop", "the site tag in the module's settings"),
+        "client_id": (str, "", "OAuth 2 client of the site (simple_oauth)"),
+        "username": (str, "", "the service account (basic auth)"),
+        "module": (str, "auto", "auto: use the module's routes where the site has them; never: plain JSON:API only"),
+        "gateways": (dict, {}, "payment connection → payment gateway of the site, for example {stripe = 'card'}"),
+        "order_type": (str, "default", "the order type (bundle) of the site; without the module"),
+        "erp_number_field": (str, "field_waybill_erp_number", "text field for the ERP's number; without the module; empty: none"),
+        "erp_status_field": (str, "field_waybill_erp_status", "text field for the ERP's status; without the module; empty: none"),
+        "state_on": (dict, {}, "order state to reach when the ERP reports a status, for example {shipped = 'completed'}"),
         "states": (dict, {}, "a site's own workflow states → draft, placed, completed, cancelled"),
     }
 
@@ -65,6 +88,9 @@ class Connector:
         self.http = http
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._auth = self._way_in()
+        self._capabilities: frozenset[str] = frozenset()
+        self._probed = 0.0
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify the Standard Webhooks signature over the raw body; one delivery, named by `webhook-id`."""
@@ -73,12 +99,11 @@ class Connector:
             event = _DECODE(request.body)
         except msgspec.MsgspecError:
             return (Delivery(delivery_id, "unreadable", hashlib.sha256(request.body).hexdigest(), request.body, secret=secret),)
-        return (
-            Delivery(delivery_id, event.type, event.data.order.uuid or delivery_id, request.body, _instant(event.timestamp), secret=secret),
-        )
+        subject = event.data.order.uuid or event.data.signal.order or delivery_id
+        return (Delivery(delivery_id, event.type, subject, request.body, _instant(event.timestamp), secret=secret),)
 
     def translate(self, topic: str, payload: bytes) -> Message:
-        """Pure: an order event to the order; raises `Unreadable`, naming fields and never values."""
+        """Pure: an event to the order, signal or ping that it holds; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._option["states"])
         except msgspec.MsgspecError:
@@ -87,7 +112,64 @@ class Connector:
             raise Unreadable("; ".join(field_names(error.messages))) from None
 
     def write_order_status(self, effect: Effect) -> Receipt:
-        """PATCH the ERP's number and status on the order, and only what differs; repeating changes nothing."""
+        """Write the ERP's number and status on the order, and reach the state that `state_on` names; repeating changes nothing."""
+        if "orders" in self._abilities():
+            return self._write_references(effect)
+        return self._patch_order(effect)
+
+    def add_shipments(self, effect: Effect) -> Receipt:
+        """Show parcels and tracking codes on the order. Needs the module's orders routes."""
+        self._need("orders")
+        shipments = msgspec.convert(effect.payload["shipments"], list[Shipment])
+        return self._post_to_order(effect, "shipments", {"shipments": [words.shipment_body(shipment) for shipment in shipments]})
+
+    def write_payment(self, effect: Effect) -> Receipt:
+        """Set the state and amounts of one payment. Needs the module's orders routes: JSON:API refuses every PATCH of a payment."""
+        self._need("orders")
+        return self._post_to_order(effect, "payments", words.payment_body(effect.payload, self._option["gateways"]))
+
+    def answer_ping(self, effect: Effect) -> Receipt:
+        """Tell the site that its message arrived here and that ours arrives there."""
+        ping = str(effect.payload["ping"])
+        self._ask("POST", "/waybill/v1/pong", {"ping": ping}, media="application/json")
+        return Receipt(ping, state="answered")
+
+    # the module's routes
+
+    def _write_references(self, effect: Effect) -> Receipt:
+        payload = effect.payload
+        body = {"erp_number": payload["erp_number"], "erp_status": payload["status"], "run": effect.key[:128]}
+        receipt = self._post_to_order(effect, "references", body)
+        state = self._option["state_on"].get(payload["status"])
+        if not state:
+            return receipt
+        moved = self._post_to_order(effect, "transition", {"to": state})
+        return Receipt(receipt.remote_id, state=f"{receipt.state}, {state} {moved.state}")
+
+    def _post_to_order(self, effect: Effect, what: str, body: Mapping[str, Any]) -> Receipt:
+        uuid = str(effect.payload["order_id"])
+        headers = {"Idempotency-Key": f"{effect.key}:{what}"}
+        reply = self._ask("POST", f"/waybill/v1/orders/{uuid}/{what}", body, media="application/json", headers=headers)
+        return Receipt(uuid, state=f"{what} {reply.json().get('meta', {}).get('status', 'done')}")
+
+    def _need(self, ability: str) -> None:
+        if ability not in self._abilities():
+            raise Rejected(f"the shop lacks the module commerce_waybill_{ability}, and JSON:API cannot do this")
+
+    def _abilities(self) -> frozenset[str]:
+        """What the site's module says that it can do; nothing where there is none."""
+        if self._option["module"] == "never":
+            return frozenset()
+        if not self._probed or time.monotonic() - self._probed > _PROBE_EVERY:
+            reply = self._ask("GET", "/waybill/v1/status", media="application/json", accept=SUCCESS | {404})
+            self._capabilities = frozenset(reply.json()["capabilities"]) if reply.status in SUCCESS else frozenset()
+            self._probed = time.monotonic()
+        return self._capabilities
+
+    # plain JSON:API
+
+    def _patch_order(self, effect: Effect) -> Receipt:
+        """PATCH only what differs."""
         uuid = str(effect.payload["order_id"])
         path = f"/jsonapi/commerce_order/{self._option['order_type']}/{uuid}"
         current = self._ask("GET", path).json()["data"]["attributes"]
@@ -108,20 +190,67 @@ class Connector:
         }
         return {name: value for name, value in wanted.items() if name}
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Reply:
-        headers = {"Accept": _MEDIA, **({"Content-Type": _MEDIA} if body else {})}
-        auth = (self._option["username"], self.connection.credentials["password"].reveal()) if self._option["username"] else None
+    # the way in
+
+    def _way_in(self) -> AuthBase | None:
+        credentials = self.connection.credentials
+        if self._option["key_id"]:
+            return MessageSignature(self._option["key_id"], credentials["signing_key"], self._option["site_tag"])
+        if self._option["client_id"]:
+            return ClientCredentials(self._fetch_token)
+        if self._option["username"]:
+            return HTTPBasicAuth(self._option["username"], credentials["password"].reveal())
+        return None
+
+    def _fetch_token(self) -> tuple[str, float]:
+        """A token of simple_oauth: https://www.drupal.org/docs/contributed-modules/simple-oauth"""
+        secret = self.connection.credentials["client_secret"].reveal()
+        form = {"grant_type": "client_credentials", "client_id": self._option["client_id"], "client_secret": secret}
         try:
-            return self.http.request(method, path, json=body, headers=headers, auth=auth, safe=True, explain=_explain)
+            token = self.http.request("POST", "/oauth/token", data=form, safe=True).json()
+        except Rejected as error:  # RFC 6749 §5.2: a wrong client may be told 400
+            raise Unauthorized(f"the site gives no token: {error.reason}", status=error.http_status) from error
+        return str(token["access_token"]), float(token.get("expires_in", 300))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = _MEDIA,
+        headers: Mapping[str, str] | None = None,
+        accept: frozenset[int] = SUCCESS,
+    ) -> Reply:
+        sent = {"Accept": media, **({"Content-Type": media} if body is not None else {}), **(headers or {})}
+        try:
+            return self.http.request(method, path, json=body, headers=sent, auth=self._auth, safe=True, accept=accept, explain=_explain)
+        except Unauthorized:
+            self._probed = 0.0
+            if isinstance(self._auth, ClientCredentials):
+                self._auth.forget()
+            raise
         except Rejected as error:
             if error.http_status == 422 and error.field == "/data":  # "modified by another user": the optimistic lock
                 raise Transient(error.reason, status=422) from error
+            if error.http_status == 409 and error.reason.endswith(_RETRYABLE):
+                raise Transient(error.reason, status=409) from error
             raise
 
 
+_RETRYABLE = "(retryable)"
+
+
 def _explain(reply: Reply) -> tuple[str, str]:
-    errors = reply.json().get("errors") or [{}]
-    return str(errors[0].get("title", "")), str((errors[0].get("source") or {}).get("pointer", ""))
+    """The title of the first JSON:API error, with its detail where the module wrote it (it holds no values), and the pointer."""
+    document = reply.json()
+    error = (document.get("errors") or [{}])[0]
+    ours = bool(error.get("code"))
+    text = " ".join(filter(None, (str(error.get("title", "")), str(error.get("detail", "")) if ours else "")))
+    allowed = (document.get("meta") or {}).get("allowed")
+    text += f"; allowed: {', '.join(map(str, allowed))}" if allowed else ""
+    text += f" {_RETRYABLE}" if (document.get("meta") or {}).get("retryable") else ""
+    return re.sub(r"\s+", " ", text)[:300], str((error.get("source") or {}).get("pointer", ""))
 
 
 def _instant(text: str) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mappings.canonical import FulfilmentChange, Message, Order, PaymentChange
+from mappings.canonical import FulfilmentChange, Message, Order, PaymentChange, Signal
 from middleware.settings import Settings
 
 
@@ -36,6 +36,8 @@ def keys_of(message: Message, connection: str, settings: Settings) -> tuple[str,
         return _sorted([payment_key(connection, message.remote_id), *orders])
     if isinstance(message, FulfilmentChange):
         return _sorted([order_key(store.shop, message.order_ref) for store in stores if message.order_ref])
+    if isinstance(message, Signal) and message.order_ref:
+        return (order_key(connection, message.order_ref),)
     return ()
 
 

@@ -14,14 +14,14 @@ from middleware.work import Work
 
 
 def record(order: Order, work: Work) -> None:
-    """Record the order at its version; an older version than the recorded one changes nothing."""
+    """Record the order at its version and number; what is older than the recorded one changes nothing."""
     shop = work.cause.connection
     row = work.order([order_key(shop, order.order_id)])
     if row is None:
         row = _new(order, work)
         work.add_order(row)
         work.follow(row)
-    elif order.version > row.version:
+    elif (order.version, order.sequence) > (row.version, row.sequence):
         _renew(row, order, work)
     work.verdict.order = row
     work.name_order(row, {*work.cause.keys, *order_aliases(shop, order)})
@@ -35,6 +35,7 @@ def _new(order: Order, work: Work) -> OrderRow:
         number=order.number,
         store=_store_of(order, work).name,
         version=order.version,
+        sequence=order.sequence,
         state=str(order.state),
         payment_state=str(OrderPayment.UNPAID),
         export_state=str(Export.HELD),
@@ -53,7 +54,8 @@ def _new(order: Order, work: Work) -> OrderRow:
 
 
 def _renew(row: OrderRow, order: Order, work: Work) -> None:
-    row.version, row.changed_at, row.placed_at, row.number = order.version, order.changed_at, order.placed_at, order.number
+    row.version, row.sequence, row.number = order.version, order.sequence, order.number
+    row.changed_at, row.placed_at = order.changed_at, order.placed_at
     row.total_minor, row.currency, row.snapshot = order.total.minor, order.total.currency, _seal(order, work)
     work.move(row, "state", order.state)
     work.follow(row)

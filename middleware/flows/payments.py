@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from middleware.domain.keys import payment_key
 from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
-from middleware.work import Work
+from middleware.work import Ask, Work
 
 
 def record(change: PaymentChange, work: Work) -> None:
@@ -19,10 +21,13 @@ def record(change: PaymentChange, work: Work) -> None:
             return
         payment = _new(change, order, work)
     work.verdict.order = payment.order
+    before = _figures(payment)
     _hear(payment, change)
     _add_parts(payment, change)
     work.move_payment(payment, payment_state(PaymentState(payment.base_state), payment.amount_minor, _parts(payment)))
     _carry_to_order(payment.order, work)
+    if _figures(payment) != before:
+        _tell_shop(payment, before, change, work)
 
 
 def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
@@ -78,6 +83,47 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
 
 def _parts(payment: PaymentRow) -> list[PaymentPart]:
     return [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in payment.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the shop would be told of a payment; minor units."""
+
+    state: str
+    amount: int
+    captured: int
+    refunded: int
+
+
+def _figures(payment: PaymentRow) -> _Figures:
+    parts = _parts(payment)
+    return _Figures(payment.state, payment.amount_minor, counted(parts, PartKind.CAPTURE), counted(parts, PartKind.REFUND))
+
+
+def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, work: Work) -> None:
+    """Ask for the call that writes the payment in the shop, where we are its writer. What never came to anything is not written."""
+    if work.settings.connections[payment.connection].payment_writer != "own" or payment.state in _NOTHING_YET:
+        return
+    now = _figures(payment)
+    won = before.state == PaymentState.DISPUTED and now.state != PaymentState.DISPUTED
+    payload = {
+        "order_id": payment.order.order_id,
+        "connection": payment.connection,
+        "remote_id": payment.remote_id,
+        "state": "dispute_won" if won else now.state,
+        "currency": payment.currency,
+        "amount": now.amount,
+        "captured": now.captured,
+        "refunded": now.refunded,
+        "at": change.occurred_at.isoformat(),
+        "dispute": next((p.remote_id for p in reversed(payment.parts) if p.kind == PartKind.DISPUTE), ""),
+    }
+    order = payment.order
+    key = f"payment:{payment.connection}:{payment.remote_id}:event{work.cause.event_id}"
+    work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}", key, payload, lane="payments"), order)
+
+
+_NOTHING_YET = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION, PaymentState.FAILED)
 
 
 def _carry_to_order(order: OrderRow, work: Work) -> None:

@@ -6,27 +6,44 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import msgspec
 import pytest
 import responses
 import standardwebhooks
+from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver
+from http_message_signatures.algorithms import HMAC_SHA256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mappings.canonical import Address, Adjustment, Money, Order, OrderLine, OrderPayment, OrderState, UnitPrice
+from mappings.canonical import (
+    Address,
+    Adjustment,
+    Money,
+    Order,
+    OrderLine,
+    OrderPayment,
+    OrderState,
+    Ping,
+    Shipment,
+    Signal,
+    UnitPrice,
+)
 from middleware.connectors._http import Http
 from middleware.connectors.drupal import Connector
-from middleware.errors import Refused, Rejected, SignatureRefused, Stale, Transient, Unauthorized, Unreadable
+from middleware.errors import CallError, Refused, Rejected, SignatureRefused, Stale, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.testing import secret
 from tests.world import order_event
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
+CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts" / "events"
 VECTORS = json.loads((PAYLOADS / "vectors" / "standardwebhooks.json").read_text("utf-8"))
 NOW = VECTORS["frozen_now_unix"]
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -43,7 +60,7 @@ def connector(*secrets: str, **options: Any) -> Connector:
         BASE,
         tuple(secret(value) for value in secrets),
         {"password": secret("svc-password")},
-        {"username": "svc", **options},
+        {"username": "svc", "module": "never", **options},
     )
     return Connector(connection, Http(connection))
 
@@ -287,3 +304,203 @@ def test_a_refusal_is_told_apart(
         connector(KEY).write_order_status(tell())
     assert type(found.value) is error
     assert found.value.field == field
+
+
+# with the module
+
+
+STATUS = {"api": "1.0", "capabilities": ["outbox", "links", "signatures", "orders"], "drupal": "10.6.15", "modules": {}, "time": NOW}
+ROUTE = f"{BASE}/waybill/v1/orders/{UUID}"
+
+
+def with_module(**options: Any) -> Connector:
+    credentials = {"signing_key": secret(KEY)}
+    given = {"key_id": "waybill-1", "site_tag": "waybill:test", **options}
+    connection = Connection("shop", "drupal", BASE, (secret(KEY),), credentials, given)
+    return Connector(connection, Http(connection))
+
+
+def has_module(shop: responses.RequestsMock, status: int = 200, **changes: Any) -> None:
+    shop.get(f"{BASE}/waybill/v1/status", json={**STATUS, **changes}, status=status)
+
+
+def done(shop: responses.RequestsMock, what: str, status: str = "applied") -> None:
+    shop.post(f"{ROUTE}/{what}", json={"data": {}, "meta": {"status": status}})
+
+
+def sent(shop: responses.RequestsMock) -> list[tuple[str, str, Any]]:
+    return [(c.request.method, c.request.path_url, json.loads(c.request.body) if c.request.body else None) for c in shop.calls]
+
+
+class _Keys(HTTPSignatureKeyResolver):
+    def resolve_public_key(self, key_id: str) -> bytes:
+        return base64.b64decode(KEY.removeprefix("whsec_"))
+
+    def resolve_private_key(self, key_id: str) -> bytes:
+        return self.resolve_public_key(key_id)
+
+
+def test_every_request_is_signed_anew_over_method_path_query_and_body(shop: responses.RequestsMock) -> None:
+    has_module(shop)
+    done(shop, "references")
+    with_module().write_order_status(tell())
+    verifier = HTTPMessageVerifier(signature_algorithm=HMAC_SHA256, key_resolver=_Keys())
+    found = [verifier.verify(call.request, max_age=timedelta(seconds=60))[0] for call in shop.calls]
+    covered = [[name.strip('"') for name in result.covered_components][:-1] for result in found]
+    assert covered == [["@method", "@path", "@query"], ["@method", "@path", "@query", "content-digest"]]
+    assert {result.parameters["tag"] for result in found} == {"waybill:test"}
+    assert {result.parameters["keyid"] for result in found} == {"waybill-1"}
+    assert len({result.nonce for result in found}) == 2
+    assert "Authorization" not in shop.calls[1].request.headers
+
+
+def test_with_the_module_number_and_status_are_one_keyed_request(shop: responses.RequestsMock) -> None:
+    has_module(shop)
+    done(shop, "references")
+    connector = with_module()
+    assert connector.write_order_status(tell()) == Receipt(UUID, state="references applied")
+    body = {"erp_number": "SO7", "erp_status": "confirmed", "run": "k"}
+    assert sent(shop)[1:] == [("POST", f"/waybill/v1/orders/{UUID}/references", body)]
+    assert shop.calls[1].request.headers["Idempotency-Key"] == "k:references"
+    connector.write_order_status(tell())
+    assert [path for _, path, _ in sent(shop)].count("/waybill/v1/status") == 1  # believed for a while
+
+
+def test_with_the_module_a_status_reaches_its_state_through_a_transition(shop: responses.RequestsMock) -> None:
+    has_module(shop)
+    done(shop, "references", "unchanged")
+    done(shop, "transition")
+    found = with_module(state_on={"shipped": "completed"}).write_order_status(tell("shipped"))
+    assert found == Receipt(UUID, state="references unchanged, completed transition applied")
+    assert sent(shop)[2] == ("POST", f"/waybill/v1/orders/{UUID}/transition", {"to": "completed"})
+
+
+def test_parcels_are_shown_without_the_parts_that_are_not_known(shop: responses.RequestsMock) -> None:
+    has_module(shop)
+    done(shop, "shipments")
+    parcels = [
+        Shipment("SH1", "shipped", "1Z999", "UPS", "https://track.example/1Z999", AT),
+        Shipment("SH2"),
+    ]
+    with_module().add_shipments(Effect("k", "add_shipments", "s", {"order_id": UUID, "shipments": msgspec.to_builtins(parcels)}))
+    first = {"id": "SH1", "state": "shipped", "tracking_code": "1Z999", "carrier": "UPS", "tracking_url": "https://track.example/1Z999"}
+    assert sent(shop)[1][2] == {"shipments": [{**first, "shipped_at": AT.isoformat()}, {"id": "SH2", "state": "shipped"}]}
+
+
+PAYMENT = {
+    "order_id": UUID,
+    "connection": "stripe",
+    "remote_id": "pi_1",
+    "state": "partially_refunded",
+    "currency": "JPY",
+    "amount": 4470,
+    "captured": 4470,
+    "refunded": 70,
+    "at": "2026-11-22T01:00:00+00:00",
+    "dispute": "",
+}
+
+
+def test_a_payment_is_written_in_the_currency_s_own_units(shop: responses.RequestsMock) -> None:
+    has_module(shop)
+    done(shop, "payments")
+    with_module(gateways={"stripe": "card"}).write_payment(Effect("k", "write_payment", "s", PAYMENT))
+    assert sent(shop)[1] == (
+        "POST",
+        f"/waybill/v1/orders/{UUID}/payments",
+        {
+            "gateway": "card",
+            "remote_id": "pi_1",
+            "state": "partially_refunded",
+            "at": "2026-11-22T01:00:00+00:00",
+            "amount": {"number": "4470", "currency_code": "JPY"},
+            "captured": {"number": "4470", "currency_code": "JPY"},
+            "refunded": {"number": "70", "currency_code": "JPY"},
+        },
+    )
+
+
+@pytest.mark.parametrize("capabilities", [["outbox"], None])
+def test_without_the_module_a_payment_is_refused_with_the_reason(shop: responses.RequestsMock, capabilities: list[str] | None) -> None:
+    has_module(shop, *([404] if capabilities is None else []), capabilities=capabilities)
+    with pytest.raises(Rejected, match="commerce_waybill_orders"):
+        with_module().write_payment(Effect("k", "write_payment", "s", PAYMENT))
+
+
+def test_without_the_module_number_and_status_go_over_json_api(shop: responses.RequestsMock) -> None:
+    has_module(shop, 404)
+    shows(shop)
+    shop.patch(ORDER, json={"data": {}})
+    with_module().write_order_status(tell())
+    assert [(method, path.split("?")[0]) for method, path, _ in sent(shop)][2][0] == "PATCH"
+
+
+@pytest.mark.parametrize(
+    ("status", "meta", "error", "said"),
+    [
+        (409, {"retryable": True}, Transient, "The order is locked"),
+        (409, {"allowed": ["cancel", "fulfill"]}, Rejected, "allowed: cancel, fulfill"),
+        (422, {}, Rejected, "The order is locked"),
+    ],
+)
+def test_a_refusal_of_the_module_says_why_and_whether_to_come_again(
+    shop: responses.RequestsMock, status: int, meta: dict[str, Any], error: type[CallError], said: str
+) -> None:
+    has_module(shop)
+    refused = {"errors": [{"status": str(status), "code": "x", "title": "Conflict", "detail": "The order is locked."}], "meta": meta}
+    shop.post(f"{ROUTE}/references", json=refused, status=status)
+    with pytest.raises(error, match=said) as found:
+        with_module().write_order_status(tell())
+    assert type(found.value) is error
+
+
+def test_a_refused_signature_says_its_reason(shop: responses.RequestsMock) -> None:
+    why = 'Signature error="invalid_signature", error_description="The signature is for another site."'
+    shop.get(f"{BASE}/waybill/v1/status", status=401, headers={"WWW-Authenticate": why}, body="<html>")
+    with pytest.raises(Unauthorized, match="for another site"):
+        with_module().write_order_status(tell())
+
+
+def test_a_ping_is_answered(shop: responses.RequestsMock) -> None:
+    shop.post(f"{BASE}/waybill/v1/pong", json={"ping": "p1"})
+    assert with_module().answer_ping(Effect("k", "answer_ping", "ping/p1", {"ping": "p1"})) == Receipt("p1", state="answered")
+    assert sent(shop) == [("POST", "/waybill/v1/pong", {"ping": "p1"})]
+
+
+def test_oauth_tokens_are_shared_and_renewed_when_they_are_refused(shop: responses.RequestsMock) -> None:
+    connection = Connection("shop", "drupal", BASE, (), {"client_secret": secret("s3cret")}, {"client_id": "waybill", "module": "never"})
+    oauth = Connector(connection, Http(connection))
+    shop.post(f"{BASE}/oauth/token", json={"access_token": "t1", "expires_in": 300})
+    shows(shop, field_waybill_erp_number="SO7", field_waybill_erp_status="confirmed")
+    oauth.write_order_status(tell())
+    oauth.write_order_status(tell())
+    assert [c.request.headers.get("Authorization") for c in shop.calls] == [None, "Bearer t1", "Bearer t1"]
+    assert "client_secret=s3cret" in str(shop.calls[0].request.body)
+    shop.replace("GET", ORDER, status=401)
+    with pytest.raises(Unauthorized):
+        oauth.write_order_status(tell())
+    shop.replace("POST", f"{BASE}/oauth/token", json={"error": "invalid_client"}, status=400)
+    with pytest.raises(Unauthorized, match="gives no token"):
+        oauth.write_order_status(tell())
+
+
+# pings and signals
+
+
+def event(kind: str, data: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "timestamp": "2026-11-22T01:00:00+00:00", "correlation_id": "c", "data": data}).encode()
+
+
+def test_a_ping_is_read() -> None:
+    assert connector(KEY).translate("site.ping", event("site.ping", {"ping": "p1"})) == Ping("p1")
+
+
+def test_a_storefront_signal_is_read_and_follows_its_schema() -> None:
+    price = {"number": "19.990000", "currency_code": "EUR"}
+    body = event("checkout.total", {"signal": {"order": UUID, "shown": price, "charged": {**price, "number": "21"}}})
+    jsonschema.validate(json.loads(body), json.loads((CONTRACTS / "signal.schema.json").read_text("utf-8")))
+    at = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    expected = Signal("checkout.total", UUID, at, shown=Money(1999, "EUR"), charged=Money(2100, "EUR"))
+    assert connector(KEY).translate("checkout.total", body) == expected
+    attempted = event("payment.attempted", {"signal": {"order": UUID, "outcome": "declined", "seconds": 1.5}})
+    assert connector(KEY).translate("payment.attempted", attempted) == Signal("payment.attempted", UUID, at, "declined", 1.5)

@@ -18,8 +18,9 @@ _SHOWN_ADDRESS = (
 )
 
 
-def order_event(site: Site, kind: str, order: Entity, basket: Basket | None) -> Json:
-    """The body of one event: the whole order as it is now. Language and shipping address come from its basket."""
+def order_event(site: Site, kind: str, order: Entity, basket: Basket | None, sequence: int) -> Json:
+    """The body of one event: the whole order as it is now. Language and shipping address come from its basket;
+    `sequence` numbers what is said of the order."""
     shipping = basket.shipping_address if basket else None
     body = {
         **_head(site, order),
@@ -31,7 +32,8 @@ def order_event(site: Site, kind: str, order: Entity, basket: Basket | None) -> 
         "shipping_profile": _profile(shipping) if shipping else None,
         "payments": [_payment(site, payment) for payment in payments_of(site.entities, order.uuid)],
     }
-    return {"type": kind, "timestamp": rfc3339(site.now()), "data": {"order": body}}
+    head = {"type": kind, "timestamp": rfc3339(site.now()), "sequence": sequence, "correlation_id": order.uuid}
+    return {**head, "data": {"order": body}}
 
 
 def _head(site: Site, order: Entity) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,7 @@ class DrupalSimulator(Simulator):
         self._order_fields = tuple(order_fields)
         self._currency = shop.currencies[0]
         self._baskets: dict[str, Basket] = {}
+        self._said: Counter[str] = Counter()
         self._api = JsonApi(self.site, self.authentication, shop.site_name)
 
     def answer(self, request: Request) -> Response:
@@ -173,7 +175,8 @@ class DrupalSimulator(Simulator):
             self.site.save(draft)
 
     def _announce(self, kind: str, order: Entity) -> None:
-        event = order_event(self.site, kind, order, self._baskets.get(order.uuid))
+        self._said[order.uuid] += 1
+        event = order_event(self.site, kind, order, self._baskets.get(order.uuid), self._said[order.uuid])
         self.events.append(event)
         if self.deliverer:
             self.deliverer.send(f"msg_{uuid.uuid4().hex}", json.dumps(event).encode())
