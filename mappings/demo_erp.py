@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from mappings.canonical import FulfilmentChange, FulfilmentState, Order
+from mappings.canonical import FulfilmentChange, FulfilmentState, Order, Shipment
 from mappings.fields import Identifier, Instant, Payload
 
 STATUSES = {
@@ -20,12 +20,20 @@ STATUSES = {
 }
 
 
+class ParcelSchema(Payload):
+    id = Identifier(required=True)
+    tracking_code = fields.String(load_default="")
+    carrier = fields.String(load_default="")
+    shipped_at = Instant(required=True)
+
+
 class OrderSchema(Payload):
     id = Identifier(required=True)
     number = fields.String(required=True)
     state = fields.String(required=True)
     reference = fields.String(load_default="")
     changed_at = Instant(required=True)
+    parcels = fields.List(fields.Nested(ParcelSchema), load_default=list)
 
 
 _ORDER = OrderSchema()
@@ -35,7 +43,15 @@ def change(raw: Mapping[str, Any]) -> FulfilmentChange:
     """One ERP order to what it says of ours; raises marshmallow's ValidationError."""
     order = _ORDER.load(raw)
     return FulfilmentChange(
-        order["id"], order["number"], STATUSES.get(order["state"], FulfilmentState.UNKNOWN), order["changed_at"], order["reference"]
+        order["id"],
+        order["number"],
+        STATUSES.get(order["state"], FulfilmentState.UNKNOWN),
+        order["changed_at"],
+        order["reference"],
+        shipments=tuple(
+            Shipment(parcel["id"], tracking_code=parcel["tracking_code"], carrier=parcel["carrier"], shipped_at=parcel["shipped_at"])
+            for parcel in order["parcels"]
+        ),
     )
 
 

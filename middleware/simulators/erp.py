@@ -56,6 +56,7 @@ class ErpOrder:
     changed_at: datetime
     document: dict[str, Any] = field(repr=False)
     state: ErpState = ErpState.DRAFT
+    parcels: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def number(self) -> str:
@@ -69,6 +70,7 @@ class ErpOrder:
             "total": self.total,
             "reference": self.reference,
             "changed_at": self.changed_at.isoformat(),
+            "parcels": list(self.parcels),
         }
 
 
@@ -106,7 +108,14 @@ class ErpSimulator(Simulator):
             if target not in _NEXT[order.state]:
                 raise ValueError(f"{order.number} cannot go from {order.state} to {target}")
             order.state, order.changed_at = target, self._clock()
+            if target is ErpState.SHIPPED:
+                self._pack(order)
             return order
+
+    def _pack(self, order: ErpOrder) -> None:
+        number = f"PK-{order.id:06d}"
+        parcel = {"id": number, "carrier": "Demo Post", "tracking_code": f"DP{order.id:09d}", "shipped_at": order.changed_at.isoformat()}
+        order.parcels.append(parcel)
 
     def answer(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {self.key}":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -12,7 +13,7 @@ from middleware.process import work_here
 from middleware.runtime import Runtime
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import drain
-from tests.world import World, inbound, intent_event, order_event, sign_shop, sign_stripe
+from tests.world import World, inbound, intent_event, order_event, rows, sign_shop, sign_stripe
 
 
 @pytest.fixture
@@ -105,3 +106,17 @@ def test_a_worker_whose_broker_is_away_does_the_work_itself(runtime: Runtime, er
     work_here(runtime)
     work_here(runtime)  # the payment came first and waited for its order
     assert states(runtime) == [("placed", "paid", "exported")]
+
+
+def test_a_parcel_of_the_erp_is_asked_to_be_shown_in_the_shop(world: World, runtime: Runtime, erp: ErpSimulator) -> None:
+    place(runtime, "uuid-1")
+    drain(runtime)
+    for state in ("confirmed", "processing", "shipped"):
+        erp.advance(1, state)
+    world.clock.forward(2)
+    drain(runtime)
+    found = rows(runtime, "SELECT key, payload FROM calls WHERE operation = 'add_shipments'")
+    told = [msgspec.json.decode(runtime.vault.open(payload, key))["shipments"] for key, payload in found]
+    assert [[(s["shipment_id"], s["tracking_code"], s["carrier"]) for s in one] for one in told] == [
+        [("PK-000001", "DP000000001", "Demo Post")]
+    ]

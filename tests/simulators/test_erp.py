@@ -55,7 +55,7 @@ def get(erp, path):
 def test_two_identical_posts_are_two_orders(erp):
     first, second = post(erp, document()), post(erp, document())
     at = "2026-11-22T12:00:00+00:00"
-    shown = {"id": 1, "number": "SO-000001", "state": "draft", "total": "13.91", "reference": "1001", "changed_at": at}
+    shown = {"id": 1, "number": "SO-000001", "state": "draft", "total": "13.91", "reference": "1001", "changed_at": at, "parcels": []}
     assert (first.status_code, first.json()) == (201, shown)
     assert (second.status_code, second.json()) == (201, {**shown, "id": 2, "number": "SO-000002"})
     assert {reference: [order.id for order in orders] for reference, orders in erp.orders_by_reference().items()} == {"1001": [1, 2]}
@@ -130,3 +130,11 @@ def test_an_order_moves_only_along_its_states(erp):
         erp.advance(1, "cancelled")
     with pytest.raises(KeyError):
         erp.advance(2, "confirmed")
+
+
+def test_a_shipped_order_has_a_parcel_with_its_tracking_code(erp):
+    post(erp, document())
+    for state in ("confirmed", "processing", "shipped"):
+        erp.advance(1, state)
+    parcel = {"id": "PK-000001", "carrier": "Demo Post", "tracking_code": "DP000000001", "shipped_at": "2026-11-22T12:00:00+00:00"}
+    assert erp.orders[0].shown()["parcels"] == [parcel]
