@@ -13,7 +13,7 @@ final class SigningKey {
    * Gives the bytes of a secret, as Standard Webhooks writes them.
    *
    * @param string $secret
-   *   Base64 behind the prefix "whsec_", or the raw secret.
+   *   Base64, usually behind the prefix "whsec_".
    *
    * @return string
    *   The key, never empty.
@@ -24,7 +24,7 @@ final class SigningKey {
    * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
    */
   public static function bytes(#[\SensitiveParameter] string $secret): string {
-    $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, 6), TRUE) : $secret;
+    $key = base64_decode(str_starts_with($secret, 'whsec_') ? substr($secret, 6) : $secret, TRUE);
     if ($key === FALSE || $key === '') {
       throw new \InvalidArgumentException('The secret is empty or not base64.');
     }
