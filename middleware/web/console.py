@@ -75,7 +75,19 @@ def blueprint(runtime: Runtime) -> Blueprint:
             abort(404)
         return render_template("order.html", order=found)
 
+    @pages.get("/orders/find/<reference>")
+    def find(reference: str) -> Any:
+        return redirect(_page_of(runtime, reference))
+
     return pages
+
+
+def _page_of(runtime: Runtime, reference: str) -> str:
+    """What a shop links to: an order by its number or the shop's own id; the list where that is not one order."""
+    found = timeline.by_number(runtime, reference)
+    if len(found) == 1:
+        return url_for("console.order", order_id=found[0].summary.id)
+    return url_for("console.orders", find=reference)
 
 
 def _number(name: str, default: int) -> int:
