@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, text, tuple_, update
+from sqlalchemy import ARRAY, BindParameter, Text, and_, any_, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,17 @@ from middleware.settings import Settings
 from middleware.vault import Vault
 
 _LOCK = text("SELECT k FROM unnest(CAST(:keys AS text[])) k WHERE pg_try_advisory_xact_lock(hashtextextended(k, 0))")
+
+
+def _texts(name: str) -> BindParameter[Sequence[str]]:
+    """A list as one parameter: an IN list of a batch's keys would be another statement every time, parsed anew."""
+    return bindparam(name, type_=ARRAY(Text))
+
+
+_ORDERS = select(OrderKey.key, OrderRow).join(OrderRow).where(OrderKey.key == any_(_texts("keys")))
+_IDS = func.unnest(_texts("connections"), _texts("remote_ids")).table_valued("connection", "remote_id").render_derived()
+_PAYMENTS = select(PaymentRow).join(_IDS, and_(PaymentRow.connection == _IDS.c.connection, PaymentRow.remote_id == _IDS.c.remote_id))
+_WAITING = select(ParkedKey.event_id).where(ParkedKey.key == any_(_texts("keys")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +76,12 @@ class Ask:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OrderChanged:
-    """An order's states changed in this work: is there something to do about it?"""
+    """An order changed in this work: is there something to do about it? `anew` when the shop's own words changed, not only states."""
 
     order: OrderRow
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +133,12 @@ class Work:
 
     def load(self, keys: Iterable[str], payments: Iterable[tuple[str, str]]) -> None:
         """Fetch the orders known by the join keys and the payments by (connection, remote id), a query each."""
-        found = self.session.execute(
-            select(OrderKey.key, OrderRow).join(OrderRow, OrderRow.id == OrderKey.order_id).where(OrderKey.key.in_(set(keys)))
-        )
+        found = self.session.execute(_ORDERS, {"keys": list(set(keys))})
         self._orders.update({key: order for key, order in found})
         wanted = set(payments)
         if wanted:
-            rows = self.session.scalars(select(PaymentRow).where(tuple_(PaymentRow.connection, PaymentRow.remote_id).in_(wanted)))
+            connections, remote_ids = zip(*wanted, strict=True)
+            rows = self.session.scalars(_PAYMENTS, {"connections": list(connections), "remote_ids": list(remote_ids)})
             self._payments.update({(row.connection, row.remote_id): row for row in rows})
 
     def begin(self, cause: Cause) -> Verdict:
@@ -166,6 +177,10 @@ class Work:
                 verdict.state, verdict.cause, verdict.due_at = EventState.DUE, None, self.now
                 self.released = True
 
+    def follow(self, order: OrderRow) -> None:
+        """Let the routes see, after this flow, that the shop said the order anew."""
+        self._follow_up(order).anew = True
+
     def add_payment(self, payment: PaymentRow) -> None:
         """Record a new payment of an order and audit its first state."""
         self.session.add(payment)
@@ -182,7 +197,7 @@ class Work:
         if what == "export_state":
             order.since = self.now
         self.audit(order, what, was, becomes, detail)
-        self.follow(order)
+        self._follow_up(order)
         return True
 
     def move_payment(self, payment: PaymentRow, becomes: str) -> bool:
@@ -330,15 +345,17 @@ class Work:
             return False
         return True
 
-    def follow(self, order: OrderRow) -> None:
-        """Let the routes see once more, after this flow, that the order changed."""
-        if all(follow.order is not order for follow in self.follow_ups):
-            self.follow_ups.append(OrderChanged(order))
+    def _follow_up(self, order: OrderRow) -> OrderChanged:
+        for change in self.follow_ups:
+            if change.order is order:
+                return change
+        self.follow_ups.append(OrderChanged(order))
+        return self.follow_ups[-1]
 
 
 def release_parked(session: Session, keys: Sequence[str], now: datetime) -> int:
     """Make events due again that wait for one of the keys, also those whose deadline passed; returns how many."""
-    waiting = session.scalars(select(ParkedKey.event_id).where(ParkedKey.key.in_(keys))).all()
+    waiting = session.scalars(_WAITING, {"keys": list(keys)}).all()
     if not waiting:
         return 0
     done = session.execute(
