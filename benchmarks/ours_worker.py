@@ -99,7 +99,7 @@ def _measure(
     settings = load(ground.folder, ground.environ)
     runtime = Runtime(settings, ring=lambda *_: None)
     try:
-        fill(runtime, 1, WARMED)
+        fill(runtime, 1, WARMED + total)  # before any worker runs: what is kept is due for a moment, and its sweep would see it
     finally:
         runtime.close()
 
@@ -113,9 +113,9 @@ def _measure(
 
         filling = Runtime(settings)
         try:
-            _execute(ground.url, "UPDATE events SET due_at = now() WHERE state = 'due'")
+            first = f"SELECT id FROM events WHERE state = 'due' ORDER BY id LIMIT {WARMED}"
+            _execute(ground.url, f"UPDATE events SET due_at = now() WHERE id IN ({first})")
             _wait(ground.url, WARMED)
-            fill(Runtime(settings, ring=lambda *_: None), WARMED + 1, total)
             _execute(ground.url, "VACUUM ANALYZE")
         except BaseException:
             stop()

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from middleware import routes
 from middleware.errors import SettingsError
+from middleware.leases import locked_order
 from middleware.models import Call, CallState, Event, EventState, Switch
 from middleware.observing import log
-from middleware.outbox import locked_order
 from middleware.settings import LANES
 from middleware.work import Cause, Outcome, Work
 

@@ -8,50 +8,30 @@ connector do it, and record the outcome with everything that follows from it in 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from middleware import context, inbox, observing, routes
 from middleware.connectors._http import Exchange, recording
 from middleware.database import insert_rows
-from middleware.domain.keys import order_key
-from middleware.domain.retry import Retry
-from middleware.errors import Busy, CallError, RateLimited, Rejected, Transient, Unauthorized, UnknownOutcome
-from middleware.models import Call, CallState, ExchangeRow, OrderRow, Switch
+from middleware.errors import Busy, CallError, Transient, Unauthorized, UnknownOutcome
+from middleware.leases import Taken, claim, locked_order
+from middleware.models import CallState, ExchangeRow, Switch
 from middleware.observing import log
+from middleware.outcomes import outcome_of
 from middleware.ports import OPERATIONS, Delivery, Effect, Receipt
 from middleware.vault import VaultError
 from middleware.work import Cause, Outcome, Work
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A call that this worker holds; only the holder of `token` may record how it ended."""
-
-    id: int
-    key: str
-    connection: str
-    operation: str
-    subject: str
-    order_id: int | None
-    attempts: int
-    look_up: bool
-    token: str
-    payload: bytes
-    correlation_id: str
-    traceparent: str
 
 
 def make(runtime: Runtime, lane: str, limit: int = 100) -> int:
@@ -70,63 +50,6 @@ def _make_while_free(runtime: Runtime, lane: str, limit: int) -> int:
         attempt(runtime, call)
         made += 1
     return made
-
-
-_FAILED = (CallState.DEAD, CallState.REJECTED)
-
-# claim
-
-_WAITING = text("SELECT DISTINCT connection FROM calls WHERE lane = :lane AND state IN ('pending', 'retry', 'unknown') AND due_at <= :now")
-_CLAIMER = text("SELECT set_config('lock_timeout', '2s', true), pg_advisory_xact_lock(hashtextextended('claim/' || :connection, 0))")
-_MAY_GO = text(
-    """
-SELECT c.id FROM calls c
-WHERE c.connection = :connection AND c.lane = :lane AND c.state IN ('pending', 'retry', 'unknown') AND c.due_at <= :now
-  AND NOT EXISTS (SELECT 1 FROM calls h WHERE h.connection = c.connection AND h.subject = c.subject AND h.id <> c.id
-    AND (h.state = 'making' OR (h.state IN ('retry', 'unknown') AND c.state = 'pending')
-         OR (h.id < c.id AND h.state IN ('pending', 'retry', 'unknown'))))
-  AND NOT EXISTS (SELECT 1 FROM calls a WHERE a.id = ANY(c.after) AND a.state <> 'done')
-  AND (SELECT count(*) FROM calls m WHERE m.connection = c.connection AND m.state = 'making') < :concurrency
-ORDER BY c.due_at, c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
-"""
-)
-_TAKE = text(
-    "UPDATE calls SET state = 'making', attempts = attempts + 1, token = :token, lease_until = :lease, attempted_at = :now WHERE id = :id"
-    " RETURNING id, key, connection, operation, subject, order_id, attempts, look_up, token, payload, correlation_id, traceparent"
-)
-
-
-def claim(runtime: Runtime, lane: str) -> Taken | None:
-    """Take one call that may go now: its subject is free, what it comes after is done, its connection is on and below its
-    concurrency. Claims of one connection are serialised, so none of this can change in between."""
-    now = runtime.now()
-    with runtime.engine.connect() as connection:
-        waiting = list(connection.execute(_WAITING, {"lane": lane, "now": now}).scalars())
-        off = set(connection.execute(select(Switch.connection)).scalars())
-    runtime.shuffle(waiting)
-    for name in waiting:
-        if name in off or name not in runtime.settings.connections:
-            continue
-        taken = _claim_of(runtime, name, lane, now)
-        if taken is not None:
-            return taken
-    return None
-
-
-def _claim_of(runtime: Runtime, name: str, lane: str, now: datetime) -> Taken | None:
-    settings = runtime.settings.connections[name]
-    with runtime.engine.begin() as connection:
-        connection.execute(_CLAIMER, {"connection": name})  # held for milliseconds, and its holder waits for nobody
-        values = {"connection": name, "lane": lane, "now": now, "concurrency": settings.concurrency}
-        found = connection.execute(_MAY_GO, values).scalar()
-        if found is None:
-            return None
-        lease = now + timedelta(seconds=settings.deadline + 15)
-        row = connection.execute(_TAKE, {"id": found, "now": now, "lease": lease, "token": uuid.uuid4().hex}).one()
-        return Taken(*row)
-
-
-# attempt
 
 
 def attempt(runtime: Runtime, call: Taken) -> Outcome:
@@ -180,38 +103,7 @@ def _do(runtime: Runtime, connector: Any, call: Taken, effect: Effect) -> Receip
     return Receipt(answer.delivery_id, state="fetched")
 
 
-def outcome_of(error: CallError, call: Taken | Call, runtime: Runtime) -> Outcome:
-    """What an error makes of a call after this attempt."""
-    work = runtime.settings.work
-    retry = Retry(work.call_attempts, work.retry_base, work.retry_cap)
-    common: dict[str, Any] = {"code": error.code, "reason": error.reason, "field": error.field}
-    if isinstance(error, Rejected):
-        return Outcome(CallState.REJECTED, **common)
-    if isinstance(error, Unauthorized):
-        return Outcome(CallState.PENDING, retry_after=0, burns_attempt=False, **common)
-    if isinstance(error, UnknownOutcome) and not _can_settle(runtime, call):
-        return Outcome(CallState.DEAD, **{**common, "reason": f"{error.reason}; it cannot be looked up: a person decides"})
-    if error.burns_attempt and retry.is_spent(call.attempts):
-        return Outcome(CallState.DEAD, **{**common, "reason": f"{error.reason}; all {call.attempts} attempts are spent"})
-    wait = retry.wait(call.attempts, runtime.jitter, error.retry_after)
-    if isinstance(error, UnknownOutcome):
-        rest = 0.0 if _is_native(runtime, call) else runtime.settings.connections[call.connection].settle
-        return Outcome(CallState.UNKNOWN, retry_after=max(wait, rest), **common)
-    assert isinstance(error, Transient | RateLimited)
-    return Outcome(CallState.RETRY, retry_after=wait, burns_attempt=error.burns_attempt, **common)
-
-
-def _can_settle(runtime: Runtime, call: Taken | Call) -> bool:
-    operation = OPERATIONS[call.operation]
-    return operation.repeatable or _is_native(runtime, call) or hasattr(runtime.connector(call.connection), operation.find or "-")
-
-
-def _is_native(runtime: Runtime, call: Taken | Call) -> bool:
-    return call.operation in getattr(runtime.connector(call.connection), "NATIVE_IDEMPOTENCY", ())
-
-
-# record
-
+_FAILED = (CallState.DEAD, CallState.REJECTED)
 _END = """
 UPDATE calls SET state = :state, attempts = attempts - :unburned, due_at = coalesce(:due_at, due_at), ended_at = :ended_at, token = NULL,
   lease_until = NULL, look_up = look_up OR :look_up, remote_id = coalesce(:remote_id, remote_id),
@@ -263,17 +155,6 @@ def _ending(call: Taken, outcome: Outcome, now: datetime) -> dict[str, Any]:
         "detail": outcome.reason or None,
         "field": outcome.field or None,
     }
-
-
-def locked_order(session: Session, order_id: int | None) -> OrderRow | None:
-    """The order under its lock, taken before any of its calls' rows; decisions only ever try for it, so nobody deadlocks."""
-    order = session.get(OrderRow, order_id) if order_id is not None else None
-    if order is None:
-        return None
-    key = order_key(order.shop, order.order_id)
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
-    session.refresh(order)
-    return order
 
 
 def _transcribe(session: Session, call: Taken, exchanges: Sequence[Exchange], now: datetime) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import select, text
 from middleware import inbox, routes
 from middleware.database import drop_partitions, ensure_partitions
 from middleware.errors import Busy, CallError, UnknownOutcome
+from middleware.leases import locked_order
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
-from middleware.outbox import locked_order, outcome_of
+from middleware.outcomes import outcome_of
 from middleware.work import Cause, Work
 
 if TYPE_CHECKING:

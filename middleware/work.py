@@ -8,90 +8,34 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, text, tuple_, update
+from sqlalchemy import ARRAY, BindParameter, Text, and_, any_, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from mappings.canonical import Order
+from middleware.asks import Asks
 from middleware.database import insert_rows
+from middleware.decisions import Ask, Cause, Hint, OrderChanged, Outcome, Verdict
 from middleware.domain import transitions
 from middleware.errors import IllegalTransition
-from middleware.models import Call, CallState, EventState, Link, OrderKey, OrderRow, ParkedKey, PaymentRow, TransitionRow
-from middleware.ports import Receipt
+from middleware.models import EventState, Link, OrderKey, OrderRow, PaymentRow, TransitionRow
+from middleware.parking import Parking
 from middleware.settings import Settings
 from middleware.vault import Vault
+
+__all__ = ["Ask", "Cause", "Hint", "OrderChanged", "Outcome", "Verdict", "Work"]
 
 _LOCK = text("SELECT k FROM unnest(CAST(:keys AS text[])) k WHERE pg_try_advisory_xact_lock(hashtextextended(k, 0))")
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why something changes now: the event or call at hand, its connection, its join keys and its trace."""
-
-    connection: str
-    label: str
-    keys: tuple[str, ...] = ()
-    event_id: int | None = None
-    call_id: int | None = None
-    correlation_id: str = ""
-    traceparent: str = ""
+def _texts(name: str) -> BindParameter[Sequence[str]]:
+    """A list as one parameter: an IN list of a batch's keys would be another statement every time, parsed anew."""
+    return bindparam(name, type_=ARRAY(Text))
 
 
-@dataclass(slots=True)
-class Verdict:
-    """How the event at hand ends. `waits` is said to people while it is parked."""
-
-    state: EventState = EventState.DECIDED
-    order: OrderRow | None = None
-    cause: str | None = None
-    detail: str | None = None
-    due_at: datetime | None = None
-    parked_until: datetime | None = None
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A call that should be made: `key` makes it once, `subject` serialises it on its connection; with `replaces` it
-    supersedes pending calls of its operation and subject. `after` are ids of calls that must be done first."""
-
-    connection: str
-    operation: str
-    subject: str
-    key: str
-    payload: Mapping[str, Any]
-    lane: str = "orders"
-    replaces: bool = False
-    after: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OrderChanged:
-    """An order's states changed in this work: is there something to do about it?"""
-
-    order: OrderRow
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """Something of a subject may have changed; only the provider knows what. The fetch takes the `lane`."""
-
-    subject: str
-    lane: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt of a call ended: its new state, the receipt when it is done, else why (no secret, no personal data) and
-    the field at fault."""
-
-    state: CallState
-    receipt: Receipt | None = None
-    code: str = ""
-    reason: str = ""
-    field: str = ""
-    retry_after: float | None = None
-    burns_attempt: bool = True
+_ORDERS = select(OrderKey.key, OrderRow).join(OrderRow).where(OrderKey.key == any_(_texts("keys")))
+_IDS = func.unnest(_texts("connections"), _texts("remote_ids")).table_valued("connection", "remote_id").render_derived()
+_PAYMENTS = select(PaymentRow).join(_IDS, and_(PaymentRow.connection == _IDS.c.connection, PaymentRow.remote_id == _IDS.c.remote_id))
 
 
 @dataclass(slots=True)
@@ -109,11 +53,14 @@ class Work:
     released: bool = False
     _orders: dict[str, OrderRow] = field(default_factory=dict)
     _payments: dict[tuple[str, str], PaymentRow] = field(default_factory=dict)
-    _parked: dict[int, tuple[Verdict, frozenset[str]]] = field(default_factory=dict)
-    _asks: list[dict[str, Any]] = field(default_factory=list)
-    _asked_for: dict[str, OrderRow] = field(default_factory=dict)
     _names: list[tuple[str, OrderRow]] = field(default_factory=list)
     _audit: list[tuple[OrderRow | None, dict[str, Any]]] = field(default_factory=list)
+    _asks: Asks = field(init=False)
+    _parking: Parking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asks = Asks(self.session, self.vault, self.now)
+        self._parking = Parking(self.session, self.now)
 
     def lock(self, keys: Iterable[str]) -> set[str]:
         """Try to lock the keys until the end of the transaction, in sorted order; returns those that were free."""
@@ -121,21 +68,18 @@ class Work:
 
     def load(self, keys: Iterable[str], payments: Iterable[tuple[str, str]]) -> None:
         """Fetch the orders known by the join keys and the payments by (connection, remote id), a query each."""
-        found = self.session.execute(
-            select(OrderKey.key, OrderRow).join(OrderRow, OrderRow.id == OrderKey.order_id).where(OrderKey.key.in_(set(keys)))
-        )
+        found = self.session.execute(_ORDERS, {"keys": list(set(keys))})
         self._orders.update({key: order for key, order in found})
         wanted = set(payments)
         if wanted:
-            rows = self.session.scalars(select(PaymentRow).where(tuple_(PaymentRow.connection, PaymentRow.remote_id).in_(wanted)))
+            connections, remote_ids = zip(*wanted, strict=True)
+            rows = self.session.scalars(_PAYMENTS, {"connections": list(connections), "remote_ids": list(remote_ids)})
             self._payments.update({(row.connection, row.remote_id): row for row in rows})
 
     def begin(self, cause: Cause) -> Verdict:
         """Start with the next event or call; returns its verdict, which the flow may change."""
         self.cause, self.verdict = cause, Verdict()
         return self.verdict
-
-    # looking up
 
     def order(self, keys: Iterable[str] | None = None) -> OrderRow | None:
         """The order known under any of the keys (default: the cause's own)."""
@@ -149,8 +93,6 @@ class Work:
         """The order as the shop last said it."""
         return msgspec.json.decode(self.vault.open(order.snapshot, order.shop, order.order_id), type=Order)
 
-    # changing
-
     def add_order(self, order: OrderRow) -> None:
         """Record a new order and audit its first state."""
         self.session.add(order)
@@ -161,10 +103,12 @@ class Work:
         new = [key for key in keys if key not in self._orders]
         self._orders.update(dict.fromkeys(new, order))
         self._names += [(key, order) for key in new]
-        for verdict, waiting in self._parked.values():
-            if verdict.state is EventState.PARKED and waiting & set(new):
-                verdict.state, verdict.cause, verdict.due_at = EventState.DUE, None, self.now
-                self.released = True
+        if self._parking.wake(new):
+            self.released = True
+
+    def follow(self, order: OrderRow) -> None:
+        """Let the routes see, after this flow, that the shop said the order anew."""
+        self._follow_up(order).anew = True
 
     def add_payment(self, payment: PaymentRow) -> None:
         """Record a new payment of an order and audit its first state."""
@@ -182,7 +126,7 @@ class Work:
         if what == "export_state":
             order.since = self.now
         self.audit(order, what, was, becomes, detail)
-        self.follow(order)
+        self._follow_up(order)
         return True
 
     def move_payment(self, payment: PaymentRow, becomes: str) -> bool:
@@ -213,31 +157,9 @@ class Work:
         row = {"connection": connection, "kind": kind, "our_id": our_id, "remote_id": remote_id, "number": number, "linked_at": self.now}
         self.session.execute(insert(Link).values(row).on_conflict_do_nothing())
 
-    # asking
-
     def ask(self, ask: Ask, order: OrderRow | None = None) -> None:
         """Ask for a call; the same key twice is one call."""
-        if ask.replaces:
-            self.withdraw(ask.connection, ask.operation, ask.subject)
-        row = {
-            "key": ask.key,
-            "connection": ask.connection,
-            "operation": ask.operation,
-            "subject": ask.subject,
-            "lane": ask.lane,
-            "state": CallState.PENDING,
-            "order_id": order.id if order else None,
-            "event_id": self.cause.event_id,
-            "after": list(ask.after),
-            "payload": self.vault.seal(msgspec.json.encode(ask.payload), ask.key),
-            "asked_at": self.now,
-            "due_at": self.now,
-            "correlation_id": self.cause.correlation_id,
-            "traceparent": self.cause.traceparent,
-        }
-        self._asks.append(row)
-        if order is not None:
-            self._asked_for[ask.key] = order
+        self._asks.add(ask, order, self.cause)
         self.lanes.add(ask.lane)
 
     def tell_shop(self, order: OrderRow) -> None:
@@ -249,43 +171,19 @@ class Work:
 
     def is_pending(self, connection: str, operation: str, subject: str) -> bool:
         """Whether such a call is asked for that nothing has begun yet; it cannot begin before this work commits."""
-        if any((row["connection"], row["operation"], row["subject"]) == (connection, operation, subject) for row in self._asks):
-            return True
-        mine = (Call.connection == connection, Call.operation == operation, Call.subject == subject, Call.state == CallState.PENDING)
-        return self.session.scalars(select(Call.id).where(*mine).limit(1).with_for_update()).first() is not None
+        return self._asks.has_pending(connection, operation, subject)
 
     def is_asked(self, key: str) -> bool:
         """Whether a call with this key exists."""
-        if any(row["key"] == key for row in self._asks):
-            return True
-        return self.session.scalars(select(Call.id).where(Call.key == key)).first() is not None
+        return self._asks.has(key)
 
     def renew(self, key: str, payload: Mapping[str, Any]) -> None:
         """Give a call that nothing has begun yet a newer payload; one that was begun keeps what it was begun with."""
-        sealed = self.vault.seal(msgspec.json.encode(payload), key)
-        for row in self._asks:
-            if row["key"] == key:
-                row["payload"] = sealed
-        mine = (Call.key == key, Call.state == CallState.PENDING, Call.attempts == 0, Call.look_up.is_(False))
-        self.session.execute(update(Call).where(*mine).values(payload=sealed))
+        self._asks.renew(key, payload)
 
     def withdraw(self, connection: str, operation: str, subject: str) -> int:
         """Supersede pending calls that nothing has begun yet; returns how many."""
-        before = len(self._asks)
-        self._asks = [
-            row for row in self._asks if (row["connection"], row["operation"], row["subject"]) != (connection, operation, subject)
-        ]
-        mine = (
-            Call.connection == connection,
-            Call.operation == operation,
-            Call.subject == subject,
-            Call.state == CallState.PENDING,
-            ~Call.look_up,
-        )
-        done = self.session.execute(update(Call).where(*mine).values(state=CallState.SUPERSEDED, ended_at=self.now))
-        return before - len(self._asks) + int(getattr(done, "rowcount", 0))
-
-    # ending
+        return self._asks.withdraw(connection, operation, subject)
 
     def park(self, why: str) -> None:
         """The event waits for an order that is not known yet, under every join key it has, with a deadline."""
@@ -293,7 +191,7 @@ class Work:
         self.verdict.parked_until = self.now + timedelta(seconds=self.settings.work.park_for)
         self.verdict.keys = self.cause.keys
         if self.cause.event_id is not None:
-            self._parked[self.cause.event_id] = (self.verdict, frozenset(self.cause.keys))
+            self._parking.park(self.cause.event_id, self.verdict)
 
     def ignore(self, why: str) -> None:
         """The event is kept and means nothing to us."""
@@ -303,24 +201,14 @@ class Work:
         """Write everything that is still in memory."""
         self.session.flush()
         insert_rows(self.session, OrderKey, [{"key": key, "order_id": order.id} for key, order in self._names], on_conflict="DO NOTHING")
-        if self._names and release_parked(self.session, [key for key, _ in self._names], self.now):
+        if self._parking.release([key for key, _ in self._names]):
             self.released = True
         self._names.clear()
         audit = [{**row, "order_id": order.id if order else None} for order, row in self._audit]
         insert_rows(self.session, TransitionRow, audit)
-        parked = [
-            {"key": key, "event_id": event}
-            for event, (verdict, keys) in self._parked.items()
-            for key in keys
-            if verdict.state is EventState.PARKED
-        ]
-        insert_rows(self.session, ParkedKey, parked, on_conflict="DO NOTHING")
-        for row in self._asks:
-            if row["key"] in self._asked_for:  # a new order has its id only now
-                row["order_id"] = self._asked_for[row["key"]].id
-        insert_rows(self.session, Call, self._asks, on_conflict="(key) DO NOTHING")
+        self._parking.write()
+        self._asks.write()
         self._audit.clear()
-        self._asks.clear()
 
     def _allowed(self, order: OrderRow, table: str, thing: str, was: str, becomes: str) -> bool:
         try:
@@ -330,23 +218,9 @@ class Work:
             return False
         return True
 
-    def follow(self, order: OrderRow) -> None:
-        """Let the routes see once more, after this flow, that the order changed."""
-        if all(follow.order is not order for follow in self.follow_ups):
-            self.follow_ups.append(OrderChanged(order))
-
-
-def release_parked(session: Session, keys: Sequence[str], now: datetime) -> int:
-    """Make events due again that wait for one of the keys, also those whose deadline passed; returns how many."""
-    waiting = session.scalars(select(ParkedKey.event_id).where(ParkedKey.key.in_(keys))).all()
-    if not waiting:
-        return 0
-    done = session.execute(
-        text(
-            "UPDATE events SET state = 'due', due_at = :now, attempts = 0, detail = 'its order appeared' WHERE id = ANY(:ids)"
-            " AND (state = 'parked' OR (state = 'dead' AND cause = 'order_unknown'))"
-        ),
-        {"now": now, "ids": list(waiting)},
-    )
-    session.execute(text("DELETE FROM parked_keys WHERE event_id = ANY(:ids)"), {"ids": list(waiting)})
-    return int(getattr(done, "rowcount", 0))
+    def _follow_up(self, order: OrderRow) -> OrderChanged:
+        for change in self.follow_ups:
+            if change.order is order:
+                return change
+        self.follow_ups.append(OrderChanged(order))
+        return self.follow_ups[-1]

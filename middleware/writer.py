@@ -1,5 +1,5 @@
 """Group commit: one thread per process commits whatever requests are waiting. Nobody waits for a timer; the first waits for
-nobody, the others share its commit. `loop_writer` is the same in an event loop."""
+nobody, the others share its commit. `loop_writer` is the same in an event loop, `group_commit` what both do with a group."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 
 from middleware.errors import Busy
-from middleware.observing import log
-from middleware.rows import INSERT, Row, Waiter, adapt, parameters, share, take
+from middleware.group_commit import at_once, commit, result
+from middleware.rows import INSERT, Row, Waiter, adapt, take
 
-__all__ = ["GroupWriter", "Row", "result"]
+__all__ = ["GroupWriter", "Row"]
 
 
 class _ThreadWaiter(Waiter):
@@ -29,13 +28,23 @@ class _ThreadWaiter(Waiter):
         self.lock.acquire()
 
 
-def result(waiter: Waiter, *, in_time: bool) -> int:
-    """How many rows of a waiter are new; raises `Busy` when they were not kept."""
-    if not in_time:
-        raise Busy("the database did not answer in time")
-    if waiter.error is not None:
-        raise Busy("the database is not available") from waiter.error
-    return waiter.kept
+class _Line:
+    """The thread's connection: its coroutines wait for nothing but psycopg, which blocks."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    async def insert(self, values: list[Any]) -> list[tuple[str, str]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=3, prepare_threshold=0)
+            adapt(self._connection)
+        return self._connection.execute(INSERT, values, prepare=True, binary=True).fetchall()
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class GroupWriter:
@@ -46,7 +55,7 @@ class GroupWriter:
     ) -> None:
         """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest wait; `after` is called
         after each commit that kept something new, with the lanes of what it kept."""
-        self._url = url
+        self._line = _Line(url)
         self._limit = limit
         self._batch = batch
         self._patience = patience
@@ -54,7 +63,6 @@ class GroupWriter:
         self._waiting: deque[_ThreadWaiter] = deque()
         self._wake = threading.Condition(threading.Lock())
         self._stopping = False
-        self._connection: psycopg.Connection[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="waybill-writer", daemon=True)
         self._thread.start()
 
@@ -70,7 +78,7 @@ class GroupWriter:
             self._stopping = True
             self._wake.notify()
         self._thread.join()
-        self._close()
+        at_once(self._line.close())
 
     def _queue(self, waiter: _ThreadWaiter) -> None:
         with self._wake:
@@ -91,50 +99,8 @@ class GroupWriter:
             self._commit(group)
 
     def _commit(self, group: list[_ThreadWaiter]) -> None:
-        lanes: set[str] = set()
-        try:
-            lanes = share(group, self._execute(parameters(group)))
-        except pg.DataError:  # one bad row must not fail its batch
-            lanes = self._one_by_one(group)
-        except Exception as error:  # noqa: BLE001 - the outermost recorder: every waiter is told, nothing was acknowledged
-            log.error("writer.failed", error=type(error).__name__, requests=len(group))
-            self._close()
-            for waiter in group:
-                waiter.error = error
+        lanes = at_once(commit(group, self._line))
         for waiter in group:
             waiter.lock.release()
         if lanes and self._after is not None:
             self._after(lanes)
-
-    def _one_by_one(self, group: list[_ThreadWaiter]) -> set[str]:
-        lanes: set[str] = set()
-        for waiter in group:
-            try:
-                lanes |= share([waiter], self._execute(parameters([waiter])))
-            except psycopg.Error as error:
-                waiter.error = error
-        return lanes
-
-    def _execute(self, values: list[Any]) -> list[tuple[str, str]]:
-        for attempt in range(3):
-            try:
-                return self._connected().execute(INSERT, values, prepare=True, binary=True).fetchall()
-            except pg.DeadlockDetected:
-                if attempt == 2:
-                    raise
-            except psycopg.OperationalError:  # a connection that died while idle: once more on a new one
-                self._close()
-                if attempt:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=3, prepare_threshold=0)
-            adapt(self._connection)
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -28,7 +28,7 @@ def consider(changed: OrderChanged, work: Work) -> None:
         _withdraw(order, store, work)
     elif order.export_state == Export.HELD or (order.export_state == Export.REJECTED and not work.is_asked(_key(order, store))):
         _hold_or_ask(order, store, work)
-    elif order.export_state == Export.ASKED:
+    elif order.export_state == Export.ASKED and changed.anew:
         work.renew(_key(order, store), _payload(work.snapshot(order)))
 
 
