@@ -94,7 +94,7 @@ def _rows(
                 body,
                 delivery.occurred_at,
                 delivery.hint,
-                correlation_id,
+                delivery.correlation_id or correlation_id,
                 traceparent,
             )
         )

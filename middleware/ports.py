@@ -24,7 +24,8 @@ class Inbound:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One event inside a verified request. `payload` is the bytes that `translate` will read. A `hint` only says that something
-    of `subject` changed; without an id of the provider's (empty) it is never de-duplicated at keep."""
+    of `subject` changed; without an id of the provider's (empty) it is never de-duplicated at keep. `correlation_id` is what the
+    event itself carries of the storefront's, if anything."""
 
     delivery_id: str
     topic: str
@@ -33,6 +34,7 @@ class Delivery:
     occurred_at: datetime | None = None
     hint: bool = False
     secret: int = 0
+    correlation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,9 +23,14 @@ from middleware.ports import Delivery, Effect, Inbound
 from middleware.settings import Connection
 
 
+class _Metadata(msgspec.Struct):
+    correlation_id: str = ""
+
+
 class _Object(msgspec.Struct):
     id: str = ""
     payment_intent: str | None = None
+    metadata: _Metadata | None = None
 
 
 class _Data(msgspec.Struct):
@@ -54,6 +60,7 @@ class _Event(msgspec.Struct):
     data: _Data | None = None
 
 
+_TRACE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DECODE = msgspec.json.Decoder(_Event).decode
 _DECODE_THIN = msgspec.json.Decoder(_ThinEvent).decode
 
@@ -93,7 +100,9 @@ class Connector:
         self._check_environment(event.livemode)
         subject = (event.data.object.payment_intent or event.data.object.id) if event.data else ""
         occurred_at = datetime.fromtimestamp(event.created, UTC)
-        return (Delivery(event.id, event.type, subject or event.id, request.body, occurred_at, secret=secret),)
+        metadata = event.data.object.metadata if event.data else None
+        born = metadata.correlation_id if metadata and _TRACE.fullmatch(metadata.correlation_id) else ""
+        return (Delivery(event.id, event.type, subject or event.id, request.body, occurred_at, secret=secret, correlation_id=born),)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET the payment intent, as an event of ours; the delivery's id is the fingerprint of what it says.

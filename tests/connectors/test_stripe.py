@@ -23,6 +23,7 @@ from middleware.ports import Delivery, Inbound
 from middleware.settings import Connection
 from middleware.simulators.stripe import StripeSimulator
 from middleware.testing import secret
+from tests.world import STRIPE_SECRET, sign_stripe
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 VECTORS = json.loads((PAYLOADS / "vectors" / "stripe.json").read_text("utf-8"))
@@ -77,6 +78,16 @@ def test_every_vector_is_judged_as_expected(vector: dict[str, Any]) -> None:
             datetime.fromtimestamp(1767225597, UTC),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"), [({"correlation_id": "cart-7f"}, "cart-7f"), ({"correlation_id": "a b"}, ""), ({}, ""), (None, "")]
+)
+def test_the_correlation_id_of_the_storefront_comes_back_with_the_payment(metadata: dict[str, str] | None, expected: str) -> None:
+    event = {"id": "evt_1", "type": "t", "created": 1, "livemode": False, "data": {"object": {"id": "pi_1", "metadata": metadata}}}
+    body = json.dumps(event).encode()
+    headers = sign_stripe(body, at=NOW)
+    assert [d.correlation_id for d in connector(STRIPE_SECRET).read(Inbound(headers, body, "", AT))] == [expected]
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=200)
