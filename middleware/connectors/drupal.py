@@ -151,7 +151,7 @@ class Connector:
         uuid = str(effect.payload["order_id"])
         headers = {"Idempotency-Key": f"{effect.key}:{what}"}
         reply = self._ask("POST", f"/waybill/v1/orders/{uuid}/{what}", body, media="application/json", headers=headers)
-        return Receipt(uuid, state=f"{what} {reply.json().get('meta', {}).get('status', 'done')}")
+        return Receipt(uuid, state=f"{what} {reply.json()['status']}")
 
     def _need(self, ability: str) -> None:
         if ability not in self._abilities():

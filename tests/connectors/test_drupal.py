@@ -325,7 +325,7 @@ def has_module(shop: responses.RequestsMock, status: int = 200, **changes: Any) 
 
 
 def done(shop: responses.RequestsMock, what: str, status: str = "applied") -> None:
-    shop.post(f"{ROUTE}/{what}", json={"data": {}, "meta": {"status": status}})
+    shop.post(f"{ROUTE}/{what}", json={"status": status, "order": {"uuid": UUID, "state": "fulfillment", "version": 3}})
 
 
 def sent(shop: responses.RequestsMock) -> list[tuple[str, str, Any]]:

@@ -96,6 +96,7 @@ class DrupalSite:
             confirm.fill(mail)
         manual = page.locator("input[name='payment_information[payment_method]'][value='manual']")
         if manual.count():
+            page.wait_for_function("() => window.Drupal && Drupal.ajax && Drupal.ajax.instances.some(Boolean)")
             manual.check()
             page.locator("input[name*='[payment_details]']").first.wait_for(state="detached")
         address = "[address][0][address]"
