@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psutil
 import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
+from werkzeug.wrappers import Request, Response
 
+from middleware.simulators._server import Simulator
 from middleware.simulators.erp import ErpSimulator
 from tests.world import intent_event, refund_event, sign_stripe
 
@@ -58,6 +63,10 @@ shop = "shop"
 erp = "erp"
 payments = ["stripe"]
 """
+
+
+CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts" / "events"
+SCHEMAS = {name: json.loads((CONTRACTS / f"{name}.schema.json").read_text("utf-8")) for name in ("order", "signal")}
 
 
 class Shop:
@@ -151,6 +160,33 @@ def test_an_order_its_payment_its_parcel_and_its_refund_arrive_on_both_sides(sho
     eventually(lambda: ["example_onsite", payment, "partially_refunded", total, "5"] in shop.order(placed)["payments"], "the refund")
     assert shop.exported(placed) == 1
     eventually(lambda: {row["status"] for row in shop.outbox(placed)} == {"delivered"}, "everything was told")
+
+
+def test_the_settings_form_s_test_proves_both_directions(shop: Shop) -> None:
+    assert shop.site.ask("ping") == {"status": 200, "answered": True}
+
+
+def test_what_the_module_says_follows_the_published_schemas(shop: Shop, browser: Browser) -> None:
+    said: list[dict[str, Any]] = []
+
+    class Middleware(Simulator):
+        name = "middleware"
+
+        def answer(self, request: Request) -> Response:
+            said.append(request.get_json())
+            return Response(status=200)
+
+    with Middleware() as middleware:
+        shop.site.ask("point", endpoint=f"{middleware.url}/webhooks/shop")
+        placed = shop.site.buy(browser)
+        eventually(lambda: {row["status"] for row in shop.outbox(placed)} == {"delivered"}, "everything was told")
+    shop.site.ask("point", endpoint=shop.endpoint)
+    kinds = {event["type"] for event in said}
+    assert {"order.placed", "payment.inserted", "cart.created", "checkout.step", "checkout.total", "payment.attempted"} <= kinds, kinds
+    for event in said:
+        jsonschema.validate(event, SCHEMAS["order" if "order" in event["data"] else "signal"], format_checker=jsonschema.FormatChecker())
+    numbers = [event["sequence"] for event in said if "sequence" in event]
+    assert numbers == sorted(set(numbers))
 
 
 def test_nothing_is_lost_when_the_middleware_is_down_during_checkout(shop: Shop, browser: Browser) -> None:

@@ -23,7 +23,7 @@ $order_of = static function (string $uuid): OrderInterface {
 };
 
 $prepare = static function () use ($given): array {
-  \Drupal::service('module_installer')->install(['key', 'commerce_waybill', 'commerce_waybill_orders', 'commerce_waybill_operations']);
+  \Drupal::service('module_installer')->install(['key', 'commerce_waybill', 'commerce_waybill_orders', 'commerce_waybill_operations', 'commerce_waybill_storefront']);
   if (!user_load_by_name('waybill')) {
     User::create(['name' => 'waybill', 'mail' => 'waybill@example.invalid', 'status' => 1, 'roles' => ['waybill']])->save();
   }
@@ -96,6 +96,16 @@ $due = static function (): array {
   return ['rows' => \Drupal::database()->update('commerce_waybill_outbox')->fields(['due' => 0, 'claimed_until' => 0])->condition('status', 'pending')->execute()];
 };
 
+// Both directions, as the button of the settings form proves them.
+$ping = static function (): array {
+  $ping = \Drupal::service('Drupal\commerce_waybill\Outbox\Ping');
+  [$id, $status] = $ping->send();
+  for ($waited = 0; $waited < 100 && !$ping->isAnswered($id); $waited++) {
+    usleep(100_000);
+  }
+  return ['status' => $status, 'answered' => $ping->isAnswered($id)];
+};
+
 $restore = static function (): array {
   \Drupal::configFactory()->getEditable('commerce_waybill.settings')->set('endpoint', '')->set('secret', '')->set('keys', [])->save();
   foreach (Key::loadMultiple(['waybill_out', 'waybill_in']) as $key) {
@@ -105,4 +115,4 @@ $restore = static function (): array {
   return [];
 };
 
-echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";
+echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'ping', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";
