@@ -55,6 +55,27 @@ class Calls {
   }
 
   /**
+   * Lists what was done to an order, newest first.
+   *
+   * @return array<int, array{at: int, what: string, outcome: string}>
+   *   When, which operation, and what came of it.
+   */
+  public function of(int $order_id, int $limit = 100): array {
+    $rows = $this->database->select(self::TABLE, 'c')
+      ->fields('c', ['operation', 'answer', 'created'])
+      ->condition('order_id', $order_id)
+      ->orderBy('created', 'DESC')
+      ->range(0, $limit)
+      ->execute();
+    $found = [];
+    foreach ($rows as $row) {
+      $status = (string) (json_decode($row->answer, TRUE)['status'] ?? '');
+      $found[] = ['at' => (int) $row->created, 'what' => $row->operation, 'outcome' => $status];
+    }
+    return $found;
+  }
+
+  /**
    * Forgets calls that are older than any retry.
    */
   public function purge(int $days): void {

@@ -239,4 +239,17 @@ class CallTest extends OrdersKernelTestBase {
     $this->container->set(Calls::class, $calls);
   }
 
+  /**
+   * The order's page lists what came back, newest first.
+   */
+  public function testTheOrderListsWhatCameBack(): void {
+    $order = $this->place();
+    $this->post($order, 'references', ['erp_number' => 'SO-17']);
+    $this->post($order, 'references', ['erp_number' => 'SO-17']);
+    $came = $this->container->get('module_handler')->invokeAll('commerce_waybill_came_back', [$order]);
+    $found = array_map(static fn (array $row): array => [$row['what'], $row['outcome']], $came);
+    self::assertEqualsCanonicalizing([['references', 'applied'], ['references', 'unchanged']], $found);
+    self::assertSame([], $this->container->get('module_handler')->invokeAll('commerce_waybill_came_back', [$this->place()]));
+  }
+
 }
