@@ -14,7 +14,8 @@ WaybillError
 ├── IllegalTransition          data: a state change that the table does not allow
 └── CallError                  an outgoing call did not end well
     ├── Transient              nothing happened over there; try again
-    │   └── Unreachable        refused, DNS, breaker open: burns no attempt when the breaker is open
+    │   ├── Unreachable        refused, DNS, breaker open: burns no attempt when the breaker is open
+    │   └── OnHold             they hold it for a reason of their own: wait as long as it takes, burns no attempt
     ├── RateLimited            try again at `retry_at`
     ├── Unauthorized           systemic: pauses the connection, burns no attempt
     ├── Rejected               data: the system says no, with the field at fault
@@ -148,6 +149,13 @@ class Unreachable(Transient):
     """The request never left: the breaker is open or our own limit is reached."""
 
     code = "unreachable"
+    burns_attempt = False
+
+
+class OnHold(Transient):
+    """The other side holds the thing for a reason of its own (a dispute, a fraud review): only its release ends that."""
+
+    code = "on_hold"
     burns_attempt = False
 
 

@@ -7,7 +7,6 @@ https://www.drupal.org/docs/core-modules-and-themes/core-modules/jsonapi-module
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,7 +20,7 @@ from mappings import drupal as words
 from mappings.canonical import Message, Shipment
 from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
-from middleware.errors import Rejected, Transient, Unauthorized, Unreadable
+from middleware.errors import CallError, OnHold, Rejected, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import standard_webhooks
@@ -29,6 +28,8 @@ from middleware.wire.message_signatures import MessageSignature
 from middleware.wire.oauth2 import ClientCredentials
 
 _MEDIA = "application/vnd.api+json"
+_HELD_FOR = 300.0
+"""Seconds after which a held order is tried again."""
 _PROBE_EVERY = 600.0
 """Seconds for which the site is believed to have the modules that it said it has."""
 
@@ -150,7 +151,10 @@ class Connector:
     def _post_to_order(self, effect: Effect, what: str, body: Mapping[str, Any]) -> Receipt:
         uuid = str(effect.payload["order_id"])
         headers = {"Idempotency-Key": f"{effect.key}:{what}"}
-        reply = self._ask("POST", f"/waybill/v1/orders/{uuid}/{what}", body, media="application/json", headers=headers)
+        path = f"/waybill/v1/orders/{uuid}/{what}"
+        reply = self._ask("POST", path, body, media="application/json", headers=headers, accept=SUCCESS | {409})
+        if reply.status == 409:
+            raise _conflict(reply)
         return Receipt(uuid, state=f"{what} {reply.json()['status']}")
 
     def _need(self, ability: str) -> None:
@@ -234,24 +238,26 @@ class Connector:
         except Rejected as error:
             if error.http_status == 422 and error.field == "/data":  # "modified by another user": the optimistic lock
                 raise Transient(error.reason, status=422) from error
-            if error.http_status == 409 and error.reason.endswith(_RETRYABLE):
-                raise Transient(error.reason, status=409) from error
             raise
-
-
-_RETRYABLE = "(retryable)"
 
 
 def _explain(reply: Reply) -> tuple[str, str]:
     """The title of the first JSON:API error, with its detail where the module wrote it (it holds no values), and the pointer."""
+    error = (reply.json().get("errors") or [{}])[0]
+    detail = str(error.get("detail", "")) if error.get("code") else ""
+    text = " ".join(filter(None, (str(error.get("title", "")), detail)))
+    return " ".join(text.split())[:300], str((error.get("source") or {}).get("pointer", ""))
+
+
+def _conflict(reply: Reply) -> CallError:
+    """What a 409 of the module means: locked just now, held until somebody releases it, or not allowed from here."""
     document = reply.json()
-    error = (document.get("errors") or [{}])[0]
-    ours = bool(error.get("code"))
-    text = " ".join(filter(None, (str(error.get("title", "")), str(error.get("detail", "")) if ours else "")))
-    allowed = (document.get("meta") or {}).get("allowed")
-    text += f"; allowed: {', '.join(map(str, allowed))}" if allowed else ""
-    text += f" {_RETRYABLE}" if (document.get("meta") or {}).get("retryable") else ""
-    return re.sub(r"\s+", " ", text)[:300], str((error.get("source") or {}).get("pointer", ""))
+    reason, field = _explain(reply)
+    if (document.get("meta") or {}).get("retryable"):
+        return Transient(f"HTTP 409: {reason}", status=409)
+    if document["errors"][0].get("code") == "held":
+        return OnHold(f"HTTP 409: {reason}", retry_after=_HELD_FOR, status=409)
+    return Rejected(f"HTTP 409: {reason}", field=field, status=409)
 
 
 def _instant(text: str) -> datetime | None:

@@ -32,4 +32,5 @@ def _show_shipments(change: FulfilmentChange, order: OrderRow, work: Work) -> No
     """The newest list holds all parcels, so it replaces one that nothing has begun to show."""
     payload = {"order_id": order.order_id, "shipments": msgspec.to_builtins(change.shipments)}
     key = f"shipments:{order.shop}:{order.order_id}:event{work.cause.event_id}"
-    work.ask(Ask(order.shop, "add_shipments", f"order/{order.order_id}", key, payload, replaces=True), order)
+    # A subject of its own: while the shop holds the fulfilment, everything else of the order goes on.
+    work.ask(Ask(order.shop, "add_shipments", f"order/{order.order_id}/shipments", key, payload, replaces=True), order)

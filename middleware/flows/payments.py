@@ -120,7 +120,8 @@ def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, wor
     }
     order = payment.order
     key = f"payment:{payment.connection}:{payment.remote_id}:event{work.cause.event_id}"
-    work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}", key, payload, lane="payments"), order)
+    # A subject of its own: a status that the shop holds back must not hold the payment that may end the hold.
+    work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}/payments", key, payload, lane="payments"), order)
 
 
 _NOTHING_YET = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION, PaymentState.FAILED)

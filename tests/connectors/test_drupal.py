@@ -36,7 +36,7 @@ from mappings.canonical import (
 )
 from middleware.connectors._http import Http
 from middleware.connectors.drupal import Connector
-from middleware.errors import CallError, Refused, Rejected, SignatureRefused, Stale, Transient, Unauthorized, Unreadable
+from middleware.errors import CallError, OnHold, Refused, Rejected, SignatureRefused, Stale, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.testing import secret
@@ -435,28 +435,116 @@ def test_without_the_module_number_and_status_go_over_json_api(shop: responses.R
     assert [(method, path.split("?")[0]) for method, path, _ in sent(shop)][2][0] == "PATCH"
 
 
+MODULE = {file.stem[4:]: json.loads(file.read_text("utf-8")) for file in sorted((PAYLOADS / "drupal_module").glob("*.json"))}
+"""What a real site with the module was sent, and what it answered."""
+
+
+def replay(shop: responses.RequestsMock, name: str) -> None:
+    pair = MODULE[name]
+    headers = {key: value for key, value in pair["response_headers"].items() if key != "content-type"}
+    body = {"body": "<!DOCTYPE html>"} if pair["response_body"] is None else {"json": pair["response_body"]}
+    shop.add(pair["method"], BASE + pair["path"], status=pair["status"], headers=headers, **body)
+
+
+def payment(name: str) -> Effect:
+    """The effect whose request was recorded."""
+    body = MODULE[name]["request_body"]
+    minor = {part: round(Decimal(body[part]["number"]) * 100) for part in ("amount", "captured", "refunded")}
+    given = {"order_id": UUID, "connection": body["gateway"], "currency": "EUR", "dispute": (body.get("dispute") or {}).get("id", "")}
+    key = MODULE[name]["request_headers"]["Idempotency-Key"].removesuffix(":payments")
+    return Effect(key, "write_payment", "s", {**given, **minor, **{part: body[part] for part in ("remote_id", "state", "at")}})
+
+
+def asked(shop: responses.RequestsMock, name: str) -> None:
+    """The last request is the recorded one."""
+    request, pair = shop.calls[-1].request, MODULE[name]
+    assert (request.method, request.path_url, json.loads(request.body)) == (pair["method"], pair["path"], pair["request_body"])
+    assert {header: request.headers[header] for header in pair["request_headers"]} == pair["request_headers"]
+
+
 @pytest.mark.parametrize(
-    ("status", "meta", "error", "said"),
+    ("name", "state"),
     [
-        (409, {"retryable": True}, Transient, "The order is locked"),
-        (409, {"allowed": ["cancel", "fulfill"]}, Rejected, "allowed: cancel, fulfill"),
-        (422, {}, Rejected, "The order is locked"),
+        ("payment-applied", "payments applied"),
+        ("payment-refunded", "payments applied"),
+        ("payment-older", "payments unchanged"),
+        ("payment-disputed", "payments applied"),
+        ("payment-dispute-won", "payments applied"),
     ],
 )
-def test_a_refusal_of_the_module_says_why_and_whether_to_come_again(
-    shop: responses.RequestsMock, status: int, meta: dict[str, Any], error: type[CallError], said: str
-) -> None:
-    has_module(shop)
-    refused = {"errors": [{"status": str(status), "code": "x", "title": "Conflict", "detail": "The order is locked."}], "meta": meta}
-    shop.post(f"{ROUTE}/references", json=refused, status=status)
+def test_a_payment_is_said_as_a_real_site_took_it(shop: responses.RequestsMock, name: str, state: str) -> None:
+    replay(shop, "status")
+    replay(shop, name)
+    assert with_module().write_payment(payment(name)) == Receipt(UUID, state=state)
+    asked(shop, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said", "field"),
+    [
+        ("payment-illegal", Rejected, "Allowed: partially_refunded, refunded", "/state"),
+        ("payment-unknown-gateway", Rejected, "no such payment gateway", "/gateway"),
+    ],
+)
+def test_a_payment_that_a_real_site_refused(shop: responses.RequestsMock, name: str, error: type[CallError], said: str, field: str) -> None:
+    replay(shop, "status")
+    replay(shop, name)
     with pytest.raises(error, match=said) as found:
+        with_module().write_payment(payment(name))
+    assert (type(found.value), found.value.field) == (error, field)
+    asked(shop, name)
+
+
+@pytest.mark.parametrize("name", ["references-applied", "references-repeated", "references-equal"])
+def test_references_are_said_as_a_real_site_took_them(shop: responses.RequestsMock, name: str) -> None:
+    replay(shop, "status")
+    replay(shop, name)
+    key = MODULE[name]["request_headers"]["Idempotency-Key"].removesuffix(":references")
+    state = MODULE[name]["response_body"]["status"]
+    effect = Effect(key, "write_order_status", "s", {"order_id": UUID, "erp_number": "SO7", "status": "confirmed"})
+    assert with_module().write_order_status(effect) == Receipt(UUID, state=f"references {state}")
+    asked_body = {**MODULE[name]["request_body"], "run": key}
+    assert json.loads(shop.calls[-1].request.body) == asked_body
+
+
+def test_a_held_order_waits_without_spending_attempts(shop: responses.RequestsMock) -> None:
+    replay(shop, "status")
+    replay(shop, "shipments-held")
+    parcels = msgspec.to_builtins([Shipment("PK-1")])
+    with pytest.raises(OnHold, match="held: dispute") as found:
+        with_module().add_shipments(Effect("s0", "add_shipments", "s", {"order_id": UUID, "shipments": parcels}))
+    assert (found.value.burns_attempt, found.value.retry_after) == (False, 300.0)
+    asked(shop, "shipments-held")
+
+
+def test_an_illegal_transition_is_refused_with_the_allowed_ones_named(shop: responses.RequestsMock) -> None:
+    replay(shop, "status")
+    replay(shop, "references-applied")
+    replay(shop, "transition-illegal")
+    effect = Effect("t1", "write_order_status", "s", {"order_id": UUID, "erp_number": "SO7", "status": "confirmed"})
+    with pytest.raises(Rejected, match="Allowed: fulfill, cancel"):
+        with_module(state_on={"confirmed": "draft"}).write_order_status(effect)
+    asked(shop, "transition-illegal")
+
+
+def test_a_locked_order_is_for_later(shop: responses.RequestsMock) -> None:
+    replay(shop, "status")
+    busy = {"errors": [{"status": "409", "code": "order_busy", "title": "Conflict", "detail": "Try again."}], "meta": {"retryable": True}}
+    shop.post(f"{ROUTE}/references", json=busy, status=409)
+    with pytest.raises(Transient) as found:
         with_module().write_order_status(tell())
-    assert type(found.value) is error
+    assert type(found.value) is Transient
+
+
+def test_an_order_that_is_unknown_over_there_is_refused(shop: responses.RequestsMock) -> None:
+    replay(shop, "status")
+    shop.post(f"{ROUTE}/references", json=MODULE["order-unknown"]["response_body"], status=404)
+    with pytest.raises(Rejected, match="There is no order with this uuid"):
+        with_module().write_order_status(tell())
 
 
 def test_a_refused_signature_says_its_reason(shop: responses.RequestsMock) -> None:
-    why = 'Signature error="invalid_signature", error_description="The signature is for another site."'
-    shop.get(f"{BASE}/waybill/v1/status", status=401, headers={"WWW-Authenticate": why}, body="<html>")
+    replay(shop, "status-wrong-site")
     with pytest.raises(Unauthorized, match="for another site"):
         with_module().write_order_status(tell())
 

@@ -60,7 +60,7 @@ def test_each_state_of_a_payment_is_written_where_we_are_its_writer(runtime: Run
         ("partially_refunded", 4470, 470, "00:16:43+00:00"),
     ]
     lanes = rows(runtime, "SELECT DISTINCT lane, subject FROM calls WHERE operation = 'write_payment'")
-    assert lanes == [("payments", "order/uuid-1")]
+    assert lanes == [("payments", "order/uuid-1/payments")]
 
 
 def test_what_changes_nothing_is_not_written_again(runtime: Runtime) -> None:
