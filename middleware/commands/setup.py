@@ -37,13 +37,15 @@ public_url = "https://waybill.example.com"
 system = "drupal"
 base_url = "https://shop.example.com"
 secrets = ["env:SHOP_WEBHOOK_SECRET"]        # whsec_…: signs the module's order events; several while one is rotated
-credentials = { password = "env:SHOP_PASSWORD" }
-options = { username = "waybill" }
+credentials = { signing_key = "env:SHOP_SIGNING_KEY" }     # whsec_…: the key that the module's settings list
+options = { key_id = "waybill-1", site_tag = "waybill:shop" }
+# Without the module: credentials = { password = "env:SHOP_PASSWORD" }, options = { username = "waybill" }
 live = true
 
 [connections.stripe]
 system = "stripe"
 secrets = ["env:STRIPE_WEBHOOK_SECRET"]      # whsec_…: of the endpoint in Stripe's dashboard
+payment_writer = "observe"                   # the shop's own gateway module writes; "own": Waybill does
 live = true                                  # a test event is refused on a live connection
 
 [connections.erp]
@@ -84,7 +86,7 @@ def init(into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     target.write_text(FIRST_CONFIGURATION, "utf-8")
     secrets.touch(mode=0o600)
-    names = ("SHOP_WEBHOOK_SECRET", "SHOP_PASSWORD", "STRIPE_WEBHOOK_SECRET", "TRYTON_KEY")
+    names = ("SHOP_WEBHOOK_SECRET", "SHOP_SIGNING_KEY", "STRIPE_WEBHOOK_SECRET", "TRYTON_KEY")
     secrets.write_text(f"WAYBILL_KEY={new_key()}\n" + "".join(f"{name}=\n" for name in names), "utf-8")
     out.print(f"Wrote {target} and {secrets} (with a fresh WAYBILL_KEY; keep it out of version control).")
     out.print(f"Next: fill in {secrets}, then: set -a; . {secrets}; set +a; waybill check")
