@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ import requests
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.wrappers import Request, Response
 
+from middleware.connectors import drupal
+from middleware.connectors._http import Http
+from middleware.errors import Rejected, Unauthorized
+from middleware.ports import Effect
+from middleware.settings import Connection
 from middleware.simulators._server import Simulator
 from middleware.simulators.erp import ErpSimulator
+from middleware.testing import secret
 from tests.world import intent_event, refund_event, sign_stripe
 
 from .deployment import Deployment
@@ -164,6 +171,20 @@ def test_an_order_its_payment_its_parcel_and_its_refund_arrive_on_both_sides(sho
 
 def test_the_settings_form_s_test_proves_both_directions(shop: Shop) -> None:
     assert shop.site.ask("ping") == {"status": 200, "answered": True}
+
+
+def test_oauth_goes_on_working_beside_signatures(shop: Shop) -> None:
+    if shop.site.ask("oauth", secret="oauth-client-secret")["absent"]:
+        pytest.skip("the site has no simple_oauth")
+    with_oauth = Connection(
+        "shop", "drupal", shop.site.url, (), {"client_secret": secret("oauth-client-secret")}, {"client_id": "waybill"}, timeout=20
+    )
+    effect = Effect("ping", "answer_ping", "ping/never-sent", {"ping": "never-sent"})
+    with pytest.raises(Rejected, match="Not Found"):  # let in, and told that no such ping was sent
+        drupal.Connector(with_oauth, Http(with_oauth)).answer_ping(effect)
+    stranger = replace(with_oauth, credentials={"client_secret": secret("another")})
+    with pytest.raises(Unauthorized):
+        drupal.Connector(stranger, Http(stranger)).answer_ping(effect)
 
 
 def test_what_the_module_says_follows_the_published_schemas(shop: Shop, browser: Browser) -> None:

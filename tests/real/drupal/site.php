@@ -106,6 +106,48 @@ $ping = static function (): array {
   return ['status' => $status, 'answered' => $ping->isAnswered($id)];
 };
 
+// OAuth 2 beside signatures, where simple_oauth is among the site's modules.
+$oauth = static function () use ($given): array {
+  if (!\Drupal::service('extension.list.module')->exists('simple_oauth')) {
+    return ['absent' => TRUE];
+  }
+  \Drupal::service('module_installer')->install(['simple_oauth']);
+  $folder = \Drupal::service('file_system')->realpath('temporary://') . '/waybill-oauth';
+  if (!is_dir($folder)) {
+    mkdir($folder, 0755);
+    \Drupal::service('simple_oauth.key.generator')->generateKeys($folder);
+  }
+  // Drush may run as another account than the web server.
+  array_map(static fn (string $file): bool => chmod($file, 0644), glob("$folder/*.key"));
+  \Drupal::configFactory()->getEditable('simple_oauth.settings')
+    ->set('public_key', "$folder/public.key")->set('private_key', "$folder/private.key")->save();
+  $manager = \Drupal::entityTypeManager();
+  foreach ([...$manager->getStorage('oauth2_scope')->loadMultiple(), ...$manager->getStorage('consumer')->loadByProperties(['client_id' => 'waybill'])] as $old) {
+    $old->delete();
+  }
+  $grants = ['client_credentials' => ['status' => TRUE, 'description' => '']];
+  $scope = $manager->getStorage('oauth2_scope')->create([
+    'name' => 'waybill',
+    'description' => 'The Waybill middleware',
+    'grant_types' => $grants,
+    'umbrella' => FALSE,
+    'granularity_id' => 'role',
+    'granularity_configuration' => ['role' => 'waybill'],
+  ]);
+  $scope->save();
+  $manager->getStorage('consumer')->create([
+    'label' => 'Waybill',
+    'client_id' => 'waybill',
+    'secret' => $given['secret'],
+    'confidential' => TRUE,
+    'grant_types' => ['client_credentials'],
+    'scopes' => [$scope->id()],
+    'user_id' => user_load_by_name('waybill')->id(),
+  ])->save();
+  drupal_flush_all_caches();
+  return ['absent' => FALSE];
+};
+
 $restore = static function (): array {
   \Drupal::configFactory()->getEditable('commerce_waybill.settings')->set('endpoint', '')->set('secret', '')->set('keys', [])->save();
   foreach (Key::loadMultiple(['waybill_out', 'waybill_in']) as $key) {
@@ -115,4 +157,4 @@ $restore = static function (): array {
   return [];
 };
 
-echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'ping', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";
+echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'ping', 'oauth', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";

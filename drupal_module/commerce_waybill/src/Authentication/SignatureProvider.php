@@ -82,10 +82,10 @@ class SignatureProvider implements AuthenticationProviderInterface {
       throw new RefusedSignature('The signature is for another site.');
     }
     $key = array_column((array) $settings->get('keys'), NULL, 'id')[$signature->keyId] ?? NULL;
-    $secret = $key ? $this->secrets->resolve((string) $key['secret']) : '';
-    if ($secret === '') {
-      throw new RefusedSignature('The key is not known, or it has no secret here.');
+    if (!$key || $this->secrets->mistake((string) $key['secret'])) {
+      throw new RefusedSignature('The key is not known, or it has no usable secret here.');
     }
+    $secret = $this->secrets->resolve((string) $key['secret']);
     $target = (string) $request->server->get('REQUEST_URI');
     $now = $this->time->getRequestTime();
     $signature->verify($request->getMethod(), $target, $request->getContent(), $headers['digest'], $secret, $now);

@@ -144,8 +144,10 @@ class SignatureTest extends WaybillKernelTestBase {
     $this->account->block()->save();
     self::assertSame(401, $this->send('GET', '/waybill/v1/status')[0]);
     $this->account->activate()->save();
-    $this->setSetting('waybill_test', '');
-    self::assertSame(401, $this->send('GET', '/waybill/v1/status')[0]);
+    foreach (['', 'whsec_', 'not base64!'] as $secret) {
+      $this->setSetting('waybill_test', $secret);
+      self::assertSame(401, $this->send('GET', '/waybill/v1/status')[0], $secret);
+    }
   }
 
   /**
