@@ -9,11 +9,7 @@ function (Bench) -> its figures, in PARTS.
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
-import hmac
 import json
-import secrets
 import subprocess
 import sys
 import time
@@ -26,12 +22,13 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from rich.table import Table
 
 from benchmarks import processes, report
+from middleware.secret import Secret
+from middleware.wire.message_signatures import MessageSignature
 
 JSON_API = "application/vnd.api+json"
 ATOMIC = f'{JSON_API}; ext="https://jsonapi.org/ext/atomic"'
@@ -39,37 +36,7 @@ VARIATION = "commerce_product_variation--default"
 SIZES = (10, 50, 100)
 PATCH_TARGET = 8.0
 LOOP_TARGET = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """Signs as HTTP Message Signatures (RFC 9421) with hmac-sha256, the way the module verifies."""
-
-    key_id: str
-    secret: str
-    tag: str
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        body = request.body or b""
-        raw = body.encode() if isinstance(body, str) else body
-        url = urlsplit(str(request.url))
-        digest = f"sha-256=:{base64.b64encode(hashlib.sha256(raw).digest()).decode()}:"
-        parameters = (
-            f'("@method" "@path" "@query" "content-digest");created={int(time.time())};keyid="{self.key_id}"'
-            f';alg="hmac-sha256";nonce="{secrets.token_urlsafe(16)}";tag="{self.tag}"'
-        )
-        lines = (
-            f'"@method": {request.method}',
-            f'"@path": {url.path}',
-            f'"@query": ?{url.query}',
-            f'"content-digest": {digest}',
-            f'"@signature-params": {parameters}',
-        )
-        key = base64.b64decode(self.secret[6:]) if self.secret.startswith("whsec_") else self.secret.encode()
-        signature = base64.b64encode(hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).digest()).decode()
-        headers = {"Content-Digest": digest, "Signature-Input": f"waybill={parameters}", "Signature": f"waybill=:{signature}:"}
-        request.headers.update(headers)
-        return request
+PLACING_TARGET = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +57,23 @@ class Bench:
 
     site: str
     basic: tuple[str, str]
-    signer: Signer | None
+    signer: MessageSignature | None
     drush: Path
     rounds: int
     patches: int
     races: int
+    placed: int
     currency: str = ""
     variations: tuple[dict[str, str], ...] = ()
     number: int = 1000
 
     def php(self, task: str, number: int = 0) -> dict[str, Any]:
         """Run `drupal_loop.php` on the site; the JSON on its last line."""
-        here = Path(__file__).parent
-        command = [str(self.drush), "php:script", "drupal_loop.php", f"--script-path={here}", "--", task, self.basic[0], str(number)]
+        return self.script("drupal_loop.php", task, self.basic[0], str(number))
+
+    def script(self, name: str, *words: str) -> dict[str, Any]:
+        """Run a script of this folder on the site; the JSON on its last line."""
+        command = [str(self.drush), "php:script", name, f"--script-path={Path(__file__).parent}", "--", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"drush failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
@@ -250,14 +221,24 @@ def _stored(bench: Bench, session: requests.Session, chosen: Sequence[dict[str, 
     return [session.get(f"{url}/{one['id']}", headers={"Accept": JSON_API}, timeout=60).json()["data"]["attributes"] for one in chosen]
 
 
-PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"operations": operations, "races": races}
+def placing(bench: Bench) -> dict[str, Any]:
+    """Milliseconds to place and pay an order in one PHP process, with the module's subscribers and without, in turn."""
+    said = bench.script("drupal_place.php", str(bench.placed))
+    added = [with_it - without for with_it, without in zip(said["with"], said["without"], strict=True)]
+    medians = {"with": median(said["with"]), "without": median(said["without"])}
+    return {**medians, "added": medians["with"] - medians["without"], "added_pairwise": median(added), "recorded": said["recorded"]}
+
+
+PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"operations": operations, "races": races, "placing": placing}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when the targets that were measured are met, 1 when one is missed."""
     asked = _asked(arguments)
-    signer = Signer(asked.key_id, asked.secret, asked.tag) if asked.key_id and asked.secret else None
-    bench = Bench(asked.site.rstrip("/"), (asked.user, asked.password), signer, asked.drush, asked.rounds, asked.patches, asked.races)
+    signer = MessageSignature(asked.key_id, Secret("--secret", asked.secret), asked.tag) if asked.key_id and asked.secret else None
+    bench = Bench(
+        asked.site.rstrip("/"), (asked.user, asked.password), signer, asked.drush, asked.rounds, asked.patches, asked.races, asked.placed
+    )
     made = bench.php("make", asked.items)
     bench.currency, bench.variations = made["currency"], tuple(made["variations"])
     try:
@@ -281,6 +262,9 @@ def _verdicts(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         times, share = found["operations"]["times_patch"][way], found["operations"]["share_of_loop"][way]
         said["operations/s, times one PATCH per item"] = {"measured": times, "target": f"≥ {PATCH_TARGET}", "met": times >= PATCH_TARGET}
         said["operations/s, share of a bare PHP loop"] = {"measured": share, "target": f"≥ {LOOP_TARGET}", "met": share >= LOOP_TARGET}
+    if "placing" in found:
+        added = max(found["placing"]["added"], found["placing"]["added_pairwise"])
+        said["milliseconds added to placing an order"] = {"measured": added, "target": f"< {PLACING_TARGET}", "met": added < PLACING_TARGET}
     if "races" in found:
         lost = found["races"]["bulk route"]["lost"]
         said["writes lost between two batches"] = {"measured": lost, "target": "0", "met": lost == 0}
@@ -305,6 +289,13 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
             table.add_row(way, *(str(count[column]) for column in ("acknowledged", "lost", "sent_again", "refused")))
         yield table
 
+    if one := found.get("placing"):
+        table = Table(title="Placing and paying an order, ms (median)", title_justify="left")
+        for name in ("with", "without", "added", "added_pairwise"):
+            table.add_column(name.replace("_", " "), justify="right")
+        table.add_row(*(f"{one[name]:.2f}" for name in ("with", "without", "added", "added_pairwise")))
+        yield table
+
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -321,6 +312,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=100, help="test products")
     parser.add_argument("--patches", type=int, default=30, help="of them written by PATCH in each round")
     parser.add_argument("--races", type=int, default=20)
+    parser.add_argument("--placed", type=int, default=100, help="orders placed with the module and as many without")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     return parser.parse_args(arguments)
 
