@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mappings.canonical import Message
 
@@ -141,6 +141,37 @@ class Operation:
     repeatable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a feed: `source_id` is the source's own stable id, `raw` the record exactly as it was read."""
+
+    source_id: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, and the `cursor` with which the next page is asked for: "" when this was the last one."""
+
+    records: tuple[Record, ...]
+    cursor: str = ""
+
+
+@runtime_checkable
+class ListsRecords(Protocol):
+    def list_records(self, kind: str, since: datetime | None, cursor: str) -> Page:
+        """The page of a feed at `cursor` ("": the first): everything, or what changed after `since` (the source's clock). A
+        record that moves between pages while they are read may come twice, and must not be missed. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class DecodesRecords(Protocol):
+    def decode_record(self, kind: str, raw: bytes) -> Any:
+        """Pure: a raw record to plain data for the mapping tables, exact numbers as `Decimal`; raises `Unreadable`."""
+        ...
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -165,4 +196,6 @@ ROLES: dict[str, type] = {
     "answer_ping": AnswersPings,
     "changed_orders": ListsChangedOrders,
     "fetch_payment": FetchesPayments,
+    "list_records": ListsRecords,
+    "decode_record": DecodesRecords,
 }
