@@ -171,7 +171,7 @@ def _rule(index: int, raw: Mapping[str, Any], mistakes: list[str]) -> Rule | Non
         mistakes.append(f"{where}: {error}; expected type {', '.join(Kind)} and of {', '.join(Of)}")
         return None
     if kind is Kind.PRICE and not raw.get("currency"):
-        mistakes.append(f"{where}.currency: missing; a price needs one (a jmespath, or a code in backticks)")
+        mistakes.append(f"{where}.currency: missing; a price needs one (a jmespath, or a code in single quotes)")
         return None
     return Rule(
         target, source, kind, of, bool(raw.get("required")), raw.get("default"), str(raw.get("currency", "")), dict(raw.get("options", {}))

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from middleware.commands import operate, orders, serving, setup, verifying
+from middleware.commands import feeds, operate, orders, serving, setup, verifying
 from middleware.errors import WaybillError
 
 
@@ -16,7 +16,7 @@ def cli() -> None:
     """Waybill carries every order and payment across the border of a Drupal Commerce shop, once, and says what happened."""
 
 
-for command in (*setup.COMMANDS, *serving.COMMANDS, *orders.COMMANDS, *operate.COMMANDS, *verifying.COMMANDS):
+for command in (*setup.COMMANDS, *serving.COMMANDS, *feeds.COMMANDS, *orders.COMMANDS, *operate.COMMANDS, *verifying.COMMANDS):
     cli.add_command(command)
 
 

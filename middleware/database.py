@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from middleware.feeds import models as _feeds  # noqa: F401 - completes the metadata
 from middleware.models import MONTHLY, Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"

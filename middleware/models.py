@@ -2,7 +2,8 @@
 
 Path of an event: `events` (narrow, unique per delivery) with its encrypted body in `event_bodies`; decided into `orders`,
 `payments`, `payment_parts`, `transitions` (audit) and `calls`; each call's exchanges in `exchanges`; ids of both worlds in
-`links`. Bodies, exchanges and transitions are partitioned by month. Times are aware UTC, amounts integer minor units.
+`links`. Bodies, exchanges and transitions are partitioned by month. Times are aware UTC, amounts integer minor units. The tables of
+feeds are in `feeds/models.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     Text,
@@ -307,7 +309,8 @@ class Switch(Base):
 
 
 class Run(Base):
-    """One pull's memory: the watermark (the source's clock) that the next run starts from."""
+    """One pull's memory: the watermark (the source's clock) that the next run starts from, and for a feed where it is now:
+    `cursor` of the next page, `began_at` by the source's clock, `sweep` numbers its full runs."""
 
     __tablename__ = "runs"
 
@@ -317,6 +320,11 @@ class Run(Base):
     due_at: Mapped[datetime]
     lease_until: Mapped[datetime | None]
     detail: Mapped[str] = mapped_column(server_default=text("''"))
+    cursor: Mapped[str] = mapped_column(server_default=text("''"))
+    began_at: Mapped[datetime | None]
+    is_full: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    sweep: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    completed_at: Mapped[datetime | None]
 
 
 class Refusal(Base):

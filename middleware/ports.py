@@ -3,7 +3,7 @@ it lacks is an absent method."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -165,6 +165,43 @@ class ListsRecords(Protocol):
         ...
 
 
+NOT_THERE = "not in the shop yet"
+"""Why a price or a stock level waits: no catalog source has its variation, and neither has the shop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is wanted of one product or variation: `kind` says which, `key` is its identity (product code, SKU), `fields` are by
+    their name in the shop. `remote_id` and `parent_id` are the shop's ids, "" while they are not known; `makes` says that a
+    catalog source has it, so that it may be created; `is_gone`, that none has it any more."""
+
+    kind: str
+    key: str
+    fields: Mapping[str, Any]
+    parent: str = ""
+    remote_id: str = ""
+    parent_id: str = ""
+    makes: bool = False
+    is_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a write ended: the shop's id, or the error with the field at fault."""
+
+    remote_id: str = ""
+    error: Exception | None = None
+    status: str = ""
+
+
+@runtime_checkable
+class WritesItems(Protocol):
+    def write_items(self, writes: Sequence[Write]) -> list[Written]:
+        """Write products and variations, one answer for each, in their order; repeating changes nothing. Raises `CallError` when
+        nothing of it can be done now."""
+        ...
+
+
 @runtime_checkable
 class DecodesRecords(Protocol):
     def decode_record(self, kind: str, raw: bytes) -> Any:
@@ -198,4 +235,5 @@ ROLES: dict[str, type] = {
     "fetch_payment": FetchesPayments,
     "list_records": ListsRecords,
     "decode_record": DecodesRecords,
+    "write_items": WritesItems,
 }

@@ -14,6 +14,7 @@ from middleware import inbox, observing, outbox, runtime, settings
 from middleware.app import create_app
 from middleware.broker import queue_name
 from middleware.errors import SettingsError
+from middleware.feeds import pulls, pushes
 from middleware.observing import log
 from middleware.runtime import Runtime
 from middleware.sweep import due_polls, keep_house, poll, sweep
@@ -28,6 +29,11 @@ def work_here(owner: Runtime) -> None:
         outbox.make(owner, lane)
     for name in due_polls(owner):
         poll(owner, name)
+    for key in pulls.due_pulls(owner):
+        pulls.pull(owner, owner.feeds[key])
+    for shop in pushes.waiting(owner):
+        while pushes.push(owner, shop):
+            pass
 
 
 class Sweeper:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,8 @@ from middleware.connectors import connector_class
 from middleware.connectors._http import Http, breaker_for, limiter_for
 from middleware.database import engine_for
 from middleware.errors import SettingsError, UnknownConnection
+from middleware.feeds import registry
+from middleware.feeds.staging import Feed
 from middleware.hints import HintGate
 from middleware.refusals import Refusals
 from middleware.settings import Settings
@@ -65,6 +67,11 @@ class Runtime:
     @cached_property
     def vault(self) -> Vault:
         return Vault(self.settings.keys)
+
+    @cached_property
+    def feeds(self) -> Mapping[tuple[str, str], Feed]:
+        """The feeds of the merchant's tables, by (connection, kind); raises `SettingsError`."""
+        return registry.feeds(self)
 
     @cached_property
     def celery(self) -> Any:

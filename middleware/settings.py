@@ -105,7 +105,9 @@ class Connection:
     outcome rests that long before it is looked up), `rate` like "10/second" (empty: none), `poll` seconds between polls
     (0: none), `overlap` seconds of the system's clock that each poll repeats (what was committed late is seen, what is known is
     recognised). `live` says which of the provider's environments it talks to. `payment_writer` says who writes the state of this
-    provider's payments in the shop: `observe` (the shop's own gateway module; we only watch) or `own` (we do).
+    provider's payments in the shop: `observe` (the shop's own gateway module; we only watch) or `own` (we do). `deletion_guard` is the
+    share of a feed beyond which vanished records are not taken back unless a person allows it. `every` says how often a feed is
+    pulled, kind → seconds, for example {stock = 60, products = 3600}; without it only by command.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Connection:
     overlap: float = 60.0
     time_zone: str = "UTC"
     payment_writer: str = "observe"
+    deletion_guard: float = 0.2
+    every: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +149,12 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole configuration. `keys` encrypt payloads at rest, newest first."""
+    """The whole configuration. `keys` encrypt payloads at rest, newest first. `tables` is the folder of the mapping tables (by
+    default `tables` beside the other files)."""
 
     environment: str = "development"
     var: Path = Path("var/waybill")
+    tables: Path = Path()
     database: Database = field(default_factory=Database)
     broker: Broker = field(default_factory=Broker)
     redis: Redis = field(default_factory=Redis)
@@ -204,7 +210,7 @@ def load(config_dir: Path | None = None, environ: Mapping[str, str] | None = Non
     settings = _settings(reader)
     if reader.mistakes or settings is None:
         raise SettingsError(reader.mistakes)
-    return settings
+    return settings if settings.tables.parts else replace(settings, tables=folder / "tables")
 
 
 def _settings(reader: TableReader) -> Settings | None:

@@ -11,6 +11,8 @@ from sqlalchemy import select, text
 from middleware import inbox, routes
 from middleware.database import drop_partitions, ensure_partitions
 from middleware.errors import Busy, CallError, UnknownOutcome
+from middleware.feeds import pushes
+from middleware.feeds.pulls import due_pulls
 from middleware.leases import locked_order
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
@@ -69,6 +71,10 @@ def sweep(runtime: Runtime) -> None:
         runtime.ring("make", lane)
     for name in due_polls(runtime):
         runtime.ring("poll", runtime.lane(name), name)
+    for connection_name, kind in due_pulls(runtime):
+        runtime.ring("pull", "catalog", f"{connection_name}/{kind}")
+    for shop in pushes.waiting(runtime):
+        runtime.ring("push", "catalog", shop)
     if _house_is_due(runtime):
         runtime.ring("keep_house", "reports")
 

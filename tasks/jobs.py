@@ -4,6 +4,7 @@ from celery import shared_task
 
 from middleware import inbox, outbox
 from middleware import sweep as sweeping
+from middleware.feeds import pulls, pushes
 from middleware.runtime import current
 
 CALLS_PER_MESSAGE = 20
@@ -27,6 +28,20 @@ def make(lane: str) -> None:
 def poll(connection: str) -> None:
     """Fetch what changed in a system that does not push."""
     sweeping.poll(current(), connection)
+
+
+@shared_task(name="waybill.pull")
+def pull(feed: str) -> None:
+    """Read what changed in a feed, `connection/kind`, and ring for what it wants written."""
+    connection, _, kind = feed.partition("/")
+    pulls.pull(current(), current().feeds[connection, kind])
+
+
+@shared_task(name="waybill.push")
+def push(shop: str) -> None:
+    """Write what waits for a shop, batch by batch."""
+    while pushes.push(current(), shop):
+        pass
 
 
 @shared_task(name="waybill.sweep")

@@ -142,6 +142,7 @@ def _kind(kind: Any) -> str:
         "Secret | None": "secret reference",
         "Mapping[str, Secret]": "table of secret references",
         "Mapping[str, Any]": "table; see the system's options below",
+        "Mapping[str, float]": "table of numbers",
         "tuple[str, ...]": "list of text",
     }
     simple = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}

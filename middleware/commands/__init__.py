@@ -15,6 +15,7 @@ from middleware import connectors, observing, settings
 from middleware.database import engine_for, migrate
 from middleware.embedded import EmbeddedPostgres
 from middleware.errors import SettingsError
+from middleware.feeds import registry
 from middleware.runtime import Runtime
 from middleware.settings import Settings, with_database
 from middleware.vault import Vault
@@ -37,10 +38,11 @@ def loaded() -> Settings:
 def mistakes(found: Settings) -> list[str]:
     """Everything that is wrong with a configuration that could be read, one line each."""
     wrong = connectors.mistakes(found.connections, found.stores)
-    try:
-        Vault(found.keys)
-    except SettingsError as error:
-        wrong += error.mistakes
+    for part in (lambda: Vault(found.keys), lambda: registry.load(found)):
+        try:
+            part()
+        except SettingsError as error:
+            wrong += error.mistakes
     return wrong
 
 

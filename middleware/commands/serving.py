@@ -1,4 +1,4 @@
-"""waybill serve, demo, pull."""
+"""waybill serve, demo."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from middleware import sweep
-from middleware.commands import database, loaded, opened, out
-from middleware.errors import SettingsError
+from middleware.commands import database, loaded, out
 from middleware.process import Embedded
 from middleware.runtime import Runtime
 from middleware.settings import Settings, share_metrics
@@ -82,28 +80,6 @@ def wait_for_a_signal() -> None:
 
 
 @click.command()
-@click.argument("connection")
-@click.argument("kind", type=click.Choice(["orders"]))
-@click.option("--wait/--no-wait", default=True, help="Wait for the end; exit code 1 when it failed, 3 when another run holds the lock.")
-def pull(connection: str, kind: str, wait: bool) -> None:
-    """Fetch what changed in a system since the last run, from cron or by hand."""
-    with opened() as runtime:
-        if connection not in runtime.settings.connections:
-            raise SettingsError([f"{connection}: no connection is called so; known: {', '.join(runtime.settings.connections)}"])
-        if not hasattr(runtime.connector(connection), "changed_orders"):
-            raise SettingsError([f"{connection}: {runtime.settings.connections[connection].system} cannot list changed {kind}"])
-        if not wait:
-            runtime.ring("poll", runtime.lane(connection), connection)
-            return
-        result = sweep.poll(runtime, connection, at_once=True)
-        if result is None:
-            out.print("Another run is under way.")
-            sys.exit(3)
-        out.print(f"{result.new} new, {result.failure or 'complete'}")
-        sys.exit(1 if result.failure else 0)
-
-
-@click.command()
 @click.option("--orders", "count", type=click.IntRange(3, 100_000), default=60, show_default=True, help="How many orders to place.")
 @click.option("--exit", "leave", is_flag=True, help="End afterwards; exit code 0 only if every invariant holds.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the faults repeatable.")
@@ -114,4 +90,4 @@ def demo(count: int, leave: bool, seed: int) -> None:
     sys.exit(run(count, leave=leave, seed=seed))
 
 
-COMMANDS = (serve, pull, demo)
+COMMANDS = (serve, demo)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +21,10 @@ from mappings.canonical import Message, Shipment
 from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, OnHold, Rejected, Transient, Unauthorized, Unreadable
-from middleware.ports import Delivery, Effect, Inbound, Receipt
+from middleware.ports import Delivery, Effect, Inbound, Receipt, Write, Written
 from middleware.settings import Connection
 from middleware.wire import standard_webhooks
+from middleware.wire.drupal_catalog import Catalog
 from middleware.wire.message_signatures import MessageSignature
 from middleware.wire.oauth2 import ClientCredentials
 
@@ -79,6 +80,10 @@ class Connector:
         "order_type": (str, "default", "the order type (bundle) of the site; without the module"),
         "erp_number_field": (str, "field_waybill_erp_number", "text field for the ERP's number; without the module; empty: none"),
         "erp_status_field": (str, "field_waybill_erp_status", "text field for the ERP's status; without the module; empty: none"),
+        "product_type": (str, "default", "product type (bundle) of products that feeds make"),
+        "variation_type": (str, "default", "variation type (bundle) of variations that feeds make"),
+        "store_type": (str, "online", "store type (bundle) of the store that new products are sold in"),
+        "store": (str, "", "uuid of that store; empty: the first one"),
         "state_on": (dict, {}, "order state to reach when the ERP reports a status, for example {shipped = 'completed'}"),
         "states": (dict, {}, "a site's own workflow states → draft, placed, completed, cancelled"),
     }
@@ -90,6 +95,8 @@ class Connector:
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
+        bundles = (self._option["product_type"], self._option["variation_type"], self._option["store_type"], self._option["store"])
+        self._catalog = Catalog(connection.name, self._ask, *bundles)
         self._capabilities: frozenset[str] = frozenset()
         self._probed = 0.0
 
@@ -130,6 +137,12 @@ class Connector:
         self._need("orders")
         return self._post_to_order(effect, "payments", words.payment_body(effect.payload, self._option["gateways"]))
 
+    def write_items(self, writes: Sequence[Write]) -> list[Written]:
+        """Products, variations, prices and stock: one batch through the module's operations, else a request each."""
+        if "operations" in self._abilities():
+            return self._catalog.write_batch(writes)
+        return self._catalog.write_one_by_one(writes)
+
     def answer_ping(self, effect: Effect) -> Receipt:
         """Tell the site that its message arrived here and that ours arrives there."""
         ping = str(effect.payload["ping"])
@@ -152,7 +165,7 @@ class Connector:
         uuid = str(effect.payload["order_id"])
         headers = {"Idempotency-Key": f"{effect.key}:{what}"}
         path = f"/waybill/v1/orders/{uuid}/{what}"
-        reply = self._ask("POST", path, body, media="application/json", headers=headers, accept=SUCCESS | {409})
+        reply = self._ask("POST", path, body, media="application/json", headers=headers, also=frozenset({409}))
         if reply.status == 409:
             raise _conflict(reply)
         return Receipt(uuid, state=f"{what} {reply.json()['status']}")
@@ -166,7 +179,7 @@ class Connector:
         if self._option["module"] == "never":
             return frozenset()
         if not self._probed or time.monotonic() - self._probed > _PROBE_EVERY:
-            reply = self._ask("GET", "/waybill/v1/status", media="application/json", accept=SUCCESS | {404})
+            reply = self._ask("GET", "/waybill/v1/status", media="application/json", also=frozenset({404}))
             self._capabilities = frozenset(reply.json()["capabilities"]) if reply.status in SUCCESS else frozenset()
             self._probed = time.monotonic()
         return self._capabilities
@@ -223,13 +236,16 @@ class Connector:
         path: str,
         body: Any = None,
         *,
+        params: Sequence[tuple[str, str]] | None = None,
         media: str = _MEDIA,
         headers: Mapping[str, str] | None = None,
-        accept: frozenset[int] = SUCCESS,
+        also: frozenset[int] = frozenset(),
     ) -> Reply:
         sent = {"Accept": media, **({"Content-Type": media} if body is not None else {}), **(headers or {})}
         try:
-            return self.http.request(method, path, json=body, headers=sent, auth=self._auth, safe=True, accept=accept, explain=_explain)
+            return self.http.request(
+                method, path, params=params, json=body, headers=sent, auth=self._auth, safe=True, accept=SUCCESS | also, explain=_explain
+            )
         except Unauthorized:
             self._probed = 0.0
             if isinstance(self._auth, ClientCredentials):

@@ -23,7 +23,7 @@ from werkzeug.wrappers import Request, Response
 from middleware.connectors import drupal
 from middleware.connectors._http import Http
 from middleware.errors import Rejected, Unauthorized
-from middleware.ports import Effect
+from middleware.ports import Effect, Write
 from middleware.settings import Connection
 from middleware.simulators._server import Simulator
 from middleware.simulators.erp import ErpSimulator
@@ -208,6 +208,31 @@ def test_what_the_module_says_follows_the_published_schemas(shop: Shop, browser:
         jsonschema.validate(event, SCHEMAS["order" if "order" in event["data"] else "signal"], format_checker=jsonschema.FormatChecker())
     numbers = [event["sequence"] for event in said if "sequence" in event]
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("module", ["auto", "never"])
+def test_a_catalog_is_written_through_the_module_and_over_plain_json_api_alike(shop: Shop, module: str) -> None:
+    configured = shop.deployment.settings().connections["shop"]
+    connection = replace(configured, name=f"shop-{module}", options={**configured.options, "module": module})
+    connector = drupal.Connector(connection, Http(connection))
+    code = f"E2E-{module}-{time.time_ns()}"
+    size = {"weight": {"number": "1", "unit": "g"}, "dimensions": {"length": "1", "width": "1", "height": "1", "unit": "mm"}}
+
+    def wanted(number: str) -> list[Write]:
+        fields = {"title": code, "price": {"number": number, "currency_code": "EUR"}, **size}
+        variations = [Write("variation", f"{code}-{index}", fields, code, makes=True) for index in range(3)]
+        return [Write("product", code, {"title": code}, makes=True), *variations]
+
+    made = connector.write_items(wanted("19.99"))
+    assert [one.error for one in made] == [None] * 4
+    again = connector.write_items(wanted("19.99"))
+    assert [one.remote_id for one in again] == [one.remote_id for one in made]
+    connector.write_items(wanted("21"))
+    gone = connector.write_items([Write("variation", f"{code}-2", {}, code, made[3].remote_id, is_gone=True)])
+    assert [one.error for one in gone] == [None]
+    found = shop.site.ask("catalog", prefix=code)
+    assert found == [[code, f"{code}-{index}", "21", index != 2] for index in range(3)]
+    shop.site.ask("forget", prefix=code)
 
 
 def test_nothing_is_lost_when_the_middleware_is_down_during_checkout(shop: Shop, browser: Browser) -> None:

@@ -106,6 +106,24 @@ $ping = static function (): array {
   return ['status' => $status, 'answered' => $ping->isAnswered($id)];
 };
 
+$variations = static function () use ($given): array {
+  $storage = \Drupal::entityTypeManager()->getStorage('commerce_product_variation');
+  $ids = $storage->getQuery()->accessCheck(FALSE)->condition('sku', $given['prefix'], 'STARTS_WITH')->sort('sku')->execute();
+  return array_values($storage->loadMultiple($ids));
+};
+$catalog = static fn (): array => array_map(static fn ($one): array => [
+  $one->getProduct()?->getTitle(),
+  $one->getSku(),
+  Calculator::trim($one->getPrice()->getNumber()),
+  $one->isPublished(),
+], $variations());
+$forget = static function () use ($variations): array {
+  foreach ($variations() as $variation) {
+    $variation->getProduct()?->delete();
+  }
+  return [];
+};
+
 // OAuth 2 beside signatures, where simple_oauth is among the site's modules.
 $oauth = static function () use ($given): array {
   if (!\Drupal::service('extension.list.module')->exists('simple_oauth')) {
@@ -157,4 +175,4 @@ $restore = static function (): array {
   return [];
 };
 
-echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'ping', 'oauth', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";
+echo json_encode(compact('prepare', 'point', 'order', 'last', 'outbox', 'due', 'ping', 'oauth', 'catalog', 'forget', 'restore')[$command](), JSON_THROW_ON_ERROR), "\n";

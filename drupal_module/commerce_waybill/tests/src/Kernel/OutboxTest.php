@@ -33,7 +33,7 @@ class OutboxTest extends WaybillKernelTestBase {
    * The row is in the order's transaction.
    */
   public function testTheRollbackTakesTheRowAlong(): void {
-    // Drupal makes this table when it is first needed, and MariaDB commits then.
+    // Drupal makes this table when it is needed, and MariaDB commits then.
     $this->container->get('router.builder')->rebuild();
     $order = $this->cart();
     $transaction = $this->container->get('database')->startTransaction();

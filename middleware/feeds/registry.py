@@ -1,0 +1,73 @@
+"""The merchant's tables of a configuration, read once: which feeds there are, and what is wrong with them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mappings.tables import Table, TableMistake, read
+from middleware.connectors import connector_class, systems
+from middleware.errors import SettingsError
+from middleware.feeds.staging import Feed
+from middleware.settings import Settings
+
+if TYPE_CHECKING:
+    from middleware.runtime import Runtime
+
+
+def load(settings: Settings) -> dict[tuple[str, str], Table]:
+    """Tables by (connection, kind); raises `SettingsError` with every mistake, each with its file."""
+    tables: dict[tuple[str, str], Table] = {}
+    mistakes: list[str] = []
+    for file in sorted(settings.tables.glob("*.toml")):
+        found = _read(file, mistakes)
+        if found is None:
+            continue
+        mistakes += [f"{file}: {line}" for line in _misplaced(found, settings)]
+        if (found.connection, found.kind) in tables:
+            mistakes.append(f"{file}: {found.connection}/{found.kind} has a table already: {tables[found.connection, found.kind].name}")
+        tables[found.connection, found.kind] = found
+    mistakes += _owned_twice(list(tables.values()))
+    if mistakes:
+        raise SettingsError(mistakes)
+    return tables
+
+
+def feeds(runtime: Runtime) -> Mapping[tuple[str, str], Feed]:
+    """Every feed by (connection, kind)."""
+    return {key: Feed(*key, table, runtime.connector(table.connection)) for key, table in load(runtime.settings).items()}
+
+
+def _read(file: Path, mistakes: list[str]) -> Table | None:
+    try:
+        return read(file.stem, tomllib.loads(file.read_text("utf-8")))
+    except TableMistake as error:
+        mistakes += [f"{file}: {line}" for line in error.mistakes]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mistakes.append(f"{file}: no TOML: {error}")
+    return None
+
+
+def _misplaced(table: Table, settings: Settings) -> list[str]:
+    wrong = []
+    for key, name, role in (("connection", table.connection, "list_records"), ("shop", table.shop, "write_items")):
+        connection = settings.connections.get(name)
+        if connection is None:
+            wrong.append(f"{key}: no connection is called {name!r}")
+        elif connection.system in systems() and not hasattr(connector_class(connection.system), role):
+            wrong.append(f"{key}: {name} is a {connection.system}, which cannot {role.replace('_', ' ')}")
+    return wrong
+
+
+def _owned_twice(tables: list[Table]) -> list[str]:
+    """Every field of a shop's products and variations has one owner."""
+    owners: dict[tuple[str, str, str], str] = {}
+    wrong = []
+    for table in tables:
+        for rule in table.rules:
+            owner = owners.setdefault((table.shop, str(rule.of), rule.target), table.name)
+            if owner != table.name:
+                wrong.append(f"{table.name}: {rule.target} of the {rule.of} belongs to table {owner} already")
+    return wrong
