@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load
 
-from mappings.canonical import ISO_EXPONENTS, Address, Adjustment, FulfilmentChange, FulfilmentState, Money, Order, OrderLine
+from mappings.canonical import ISO_EXPONENTS, Address, Adjustment, FulfilmentChange, FulfilmentState, Money, Order, OrderLine, Shipment
 from mappings.fields import Exact, Identifier, Payload
 
 Record = Mapping[str, Any]
@@ -40,7 +40,11 @@ SHIPMENT_STATES = {
 }
 """A processing sale's `shipment_state`, which says more than `processing`."""
 
-SALE_FIELDS = ("number", "reference", "web_id", "state", "shipment_state", "total_amount", "currency.code", "write_date")
+SHIPMENT_FIELDS = ("number", "state", "effective_date")
+SALE_FIELDS = (
+    *("number", "reference", "web_id", "state", "shipment_state", "total_amount", "currency.code", "write_date"),
+    *(f"shipments.{name}" for name in SHIPMENT_FIELDS),
+)
 """What is read of a sale."""
 
 
@@ -173,6 +177,24 @@ class Instant(fields.Field[datetime]):
             raise ValidationError("expected a Tryton datetime") from error
 
 
+class Day(fields.Field[date]):
+    """`{"__class__": "date", "year": 2026, "month": 11, "day": 24}`"""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
+        try:
+            return date(**{name: part for name, part in value.items() if name != "__class__"})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValidationError("expected a Tryton date") from error
+
+
+class ShipmentSchema(Payload):
+    """A `stock.shipment.out` of a sale. Tryton's own modules know no carrier's tracking code: its number is what there is."""
+
+    number = fields.String(allow_none=True, load_default=None)
+    state = fields.String(required=True)
+    effective_date = Day(allow_none=True, load_default=None)
+
+
 class CurrencySchema(Payload):
     """A `currency.currency` inside of another record."""
 
@@ -190,6 +212,7 @@ class SaleSchema(Payload):
     total_amount = Amount(allow_none=True, load_default=None)
     currency = fields.Nested(CurrencySchema, required=True)
     write_date = Instant(required=True)
+    shipments = fields.List(fields.Nested(ShipmentSchema), load_default=list)
 
     @post_load
     def change(self, data: dict[str, Any], **_: Any) -> FulfilmentChange:
@@ -205,7 +228,17 @@ class SaleSchema(Payload):
             occurred_at=data["write_date"],
             order_ref=data["web_id"],
             total=total,
+            shipments=tuple(_shipment(one) for one in data["shipments"] if one["state"] in SENT and one["number"]),
         )
+
+
+SENT = frozenset({"shipped", "done"})
+"""States of a shipment that left the house: https://docs.tryton.org/latest/modules-stock/"""
+
+
+def _shipment(one: Mapping[str, Any]) -> Shipment:
+    day = one["effective_date"]
+    return Shipment(one["number"], shipped_at=datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None)
 
 
 def _line(line: OrderLine, product: Product, digits: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class _LoopWaiter(Waiter):
 
 
 class _Line:
-    """The loop's connection."""
+    """One of the loop's connections."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -47,19 +47,25 @@ class _Line:
             self._connection = None
 
 
+LINES = 2
+"""Connections of a loop: while one commits, the loop reads requests; with one alone it would then wait for the disk."""
+OVERLAP = 2
+"""So many requests wait before another line commits beside the first: fewer share the next commit."""
+
+
 class LoopWriter:
     """`GroupWriter` for one event loop; `keep` returns only after COMMIT."""
 
     def __init__(self, url: str, *, limit: int, after: Callable[[set[str]], None], batch: int = 256, patience: float = 10.0) -> None:
         """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest commit; `after` is called
         after each commit that kept something new, with the lanes of what it kept."""
-        self._line = _Line(url)
+        self._idle = [_Line(url) for _ in range(LINES)]
         self._limit = limit
         self._batch = batch
         self._patience = patience
         self._after = after
         self._waiting: deque[_LoopWaiter] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def keep(self, rows: Sequence[Row]) -> int:
         """Keep all rows of one request, or none. Returns how many were new; raises `Busy`."""
@@ -68,31 +74,39 @@ class LoopWriter:
         loop = asyncio.get_running_loop()
         waiter = _LoopWaiter(rows, loop.create_future())
         self._waiting.append(waiter)
-        if self._task is None:
-            self._task = loop.create_task(self._run())
+        if self._idle and self._is_due():
+            self._tasks.add(loop.create_task(self._run(self._idle.pop())))
         await waiter.future
         return result(waiter, in_time=True)
 
     async def stop(self) -> None:
-        """Commit what waits, then close the connection."""
-        if self._task is not None:
-            await self._task
-        await self._line.close()
+        """Commit what waits, then close the connections."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for line in self._idle:
+            await line.close()
 
-    async def _run(self) -> None:
+    def _is_due(self) -> bool:
+        """The first line commits whatever waits; another one only what is worth a commit of its own."""
+        return len(self._waiting) >= (OVERLAP if self._tasks else 1)
+
+    async def _run(self, line: _Line) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            while self._waiting:
-                await self._commit(take(self._waiting, self._batch))
+            while self._waiting and (len(self._tasks) == 1 or len(self._waiting) >= OVERLAP):
+                await self._commit(take(self._waiting, self._batch), line)
         finally:
-            self._task = None
+            self._tasks.discard(task)
+            self._idle.append(line)
 
-    async def _commit(self, group: list[_LoopWaiter]) -> None:
+    async def _commit(self, group: list[_LoopWaiter], line: _Line) -> None:
         lanes: set[str] = set()
         try:
             async with asyncio.timeout(self._patience):
-                lanes = await commit(group, self._line)
+                lanes = await commit(group, line)
         except TimeoutError as error:
-            await fail(group, self._line, error)
+            await fail(group, line, error)
         for waiter in group:
             waiter.release()
         if lanes:

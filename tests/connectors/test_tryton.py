@@ -14,7 +14,18 @@ import requests
 import responses
 
 from mappings import tryton as words
-from mappings.canonical import Address, Adjustment, FulfilmentChange, FulfilmentState, Money, Order, OrderLine, OrderState, UnitPrice
+from mappings.canonical import (
+    Address,
+    Adjustment,
+    FulfilmentChange,
+    FulfilmentState,
+    Money,
+    Order,
+    OrderLine,
+    OrderState,
+    Shipment,
+    UnitPrice,
+)
 from middleware.connectors._http import Http, Reply
 from middleware.connectors.tryton import Connector, explain
 from middleware.errors import Rejected, UnknownOutcome, Unreadable
@@ -380,3 +391,10 @@ def test_what_quantity_times_price_lacks_is_a_line_of_its_own():
         "unit": 6,
     }
     assert "payment_term" not in values
+
+
+def test_what_left_the_house_is_a_parcel(erp):
+    sent = {"id": 7, "number": "7", "state": "done", "effective_date": {"__class__": "date", "year": 2026, "month": 11, "day": 24}}
+    waiting = {"id": 8, "number": "8", "state": "waiting", "effective_date": None}
+    payload = json.dumps(record("sale.changed.json") | {"shipments": [sent, waiting]}).encode()
+    assert erp.translate("sale.changed", payload).shipments == (Shipment("7", shipped_at=datetime(2026, 11, 24, tzinfo=UTC)),)

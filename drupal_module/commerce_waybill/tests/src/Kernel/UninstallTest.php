@@ -23,6 +23,7 @@ class UninstallTest extends WaybillKernelTestBase {
    */
   public function testUninstallLeavesNoTrace(): void {
     $this->installSchema('user', ['users_data']);
+    $this->installEntitySchema('commerce_product_attribute_value');
     $order = $this->place();
     $order->set('waybill_links', ['tryton:17'])->set('waybill_run', 'call 1')->save();
     $this->container->get('module_installer')->uninstall(['commerce_waybill']);
