@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, BindParameter, Text, and_, any_, bindparam, func, select, text
+from sqlalchemy import ARRAY, BindParameter, Text, and_, any_, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from middleware.database import insert_rows
 from middleware.decisions import Ask, Cause, Hint, OrderChanged, Outcome, Verdict
 from middleware.domain import transitions
 from middleware.errors import IllegalTransition
-from middleware.models import EventState, Link, OrderKey, OrderRow, PaymentRow, TransitionRow
+from middleware.models import EventState, Link, OrderKey, OrderRow, PaymentRow, Run, TransitionRow
 from middleware.parking import Parking
 from middleware.settings import Settings
 from middleware.vault import Vault
@@ -168,6 +168,10 @@ class Work:
         payload = {"order_id": order.order_id, "erp_number": order.erp_number, "status": order.fulfilment_state}
         key = f"status:{order.shop}:{order.order_id}:{because}"
         self.ask(Ask(order.shop, "write_order_status", f"order/{order.order_id}", key, payload, replaces=True), order)
+
+    def pull_soon(self, connection: str) -> None:
+        """Have the connection's feeds pulled with the next sweep, whatever their rhythm; a run under way is followed by another."""
+        self.session.execute(update(Run).where(Run.connection == connection, Run.kind != "orders").values(is_hinted=True))
 
     def is_pending(self, connection: str, operation: str, subject: str) -> bool:
         """Whether such a call is asked for that nothing has begun yet; it cannot begin before this work commits."""

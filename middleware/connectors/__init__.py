@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,8 +60,16 @@ def _mistakes_of(connection: Connection, cls: Any) -> list[str]:
         try:
             cls(connection, None)
         except ValueError as error:
-            found.append(f"secrets: {error}")
+            found.append(_placed(str(error), cls))
     return found
+
+
+def _placed(mistake: str, cls: Any) -> str:
+    """A constructor's complaint under the key that it is about: an option names itself, the rest is about secrets."""
+    key = re.split(r"[:. ]", mistake, maxsplit=1)[0]
+    if key in ("options", "time_zone"):
+        return mistake
+    return f"options.{mistake}" if key in cls.OPTIONS else f"secrets: {mistake}"
 
 
 def _unknown(connection: Connection, cls: Any) -> Iterator[str]:
@@ -75,12 +84,13 @@ def _unknown(connection: Connection, cls: Any) -> Iterator[str]:
 
 
 def _missing(connection: Connection, cls: Any) -> Iterator[str]:
-    if hasattr(cls, "read") and not connection.secrets:
+    if hasattr(cls, "read") and not hasattr(cls, "list_records") and not connection.secrets:
         yield "secrets: missing; without one every delivery is refused"
     for name in _needed(connection, cls):
         if name not in connection.credentials:
             yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({cls.CREDENTIALS[name]})"
-    if any(hasattr(cls, role) for role in OUTGOING) and not connection.base_url.startswith(("http://", "https://")):
+    remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and cls.CREDENTIALS)
+    if remote and not connection.base_url.startswith(("http://", "https://")):
         yield "base_url: missing; expected the system's http(s) address"
 
 

@@ -86,7 +86,7 @@ def due_pulls(runtime: Runtime) -> list[tuple[str, str]]:
             continue
         # After a failure the next attempt waits as long as after a success.
         last = None if run is None else max(filter(None, (run.due_at, run.completed_at)))
-        if last is None or now >= last + timedelta(seconds=seconds):
+        if run is None or last is None or run.is_hinted or now >= last + timedelta(seconds=seconds):
             due.append(key)
     return due
 
@@ -198,7 +198,7 @@ def _stopped(runtime: Runtime, run: _Run, failure: str, *, begin_anew: bool = Fa
 _CLAIM = text(
     """
 INSERT INTO runs (connection, kind, due_at, lease_until) VALUES (:connection, :kind, :now, :lease)
-ON CONFLICT (connection, kind) DO UPDATE SET lease_until = :lease, due_at = :now
+ON CONFLICT (connection, kind) DO UPDATE SET lease_until = :lease, due_at = :now, is_hinted = false
 WHERE runs.lease_until IS NULL OR runs.lease_until < :now
 RETURNING watermark, cursor, began_at, is_full, sweep
 """
@@ -217,7 +217,7 @@ _STOP = text(
     "UPDATE runs SET lease_until = NULL, detail = :detail, began_at = CASE WHEN :anew THEN NULL ELSE began_at END"
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
-_RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at FROM runs")
+_RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted FROM runs")
 _SWEEP = text("SELECT sweep FROM runs WHERE connection = :connection AND kind = :kind")
 _MISS = text(
     "UPDATE records SET misses = misses + 1 WHERE connection = :connection AND kind = :kind AND sweep < :sweep AND state <> 'gone'"

@@ -54,7 +54,8 @@ ALTER TABLE runs ADD COLUMN cursor TEXT DEFAULT '' NOT NULL,
     ADD COLUMN began_at TIMESTAMP WITH TIME ZONE,
     ADD COLUMN is_full BOOLEAN DEFAULT false NOT NULL,
     ADD COLUMN sweep INTEGER DEFAULT 0 NOT NULL,
-    ADD COLUMN completed_at TIMESTAMP WITH TIME ZONE;
+    ADD COLUMN completed_at TIMESTAMP WITH TIME ZONE,
+    ADD COLUMN is_hinted BOOLEAN DEFAULT false NOT NULL;
 """
 
 
@@ -64,6 +65,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE records, items")
-    op.execute(
-        "ALTER TABLE runs DROP COLUMN cursor, DROP COLUMN began_at, DROP COLUMN is_full, DROP COLUMN sweep, DROP COLUMN completed_at"
-    )
+    for column in ("cursor", "began_at", "is_full", "sweep", "completed_at", "is_hinted"):
+        op.execute(f"ALTER TABLE runs DROP COLUMN {column}")
