@@ -80,7 +80,7 @@ class Waybill:
 
     def command(self, place: Place) -> Sequence[str]:
         self._configure(place)
-        return [*_waybill(), "serve", "--processes", str(WORKERS)]
+        return [*_waybill(), "serve"]
 
     def env(self, place: Place) -> Mapping[str, str]:
         return {
@@ -120,7 +120,7 @@ def _ours() -> Subject:
     how = Waybill()
     return Subject(
         name=OURS,
-        title="Waybill (waybill serve, 2 processes)",
+        title="Waybill (waybill serve)",
         ready=how.ready,
         schema=how.schema,
         command=how.command,

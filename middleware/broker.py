@@ -65,8 +65,11 @@ class Doorbell:
         """Ask a worker to run `waybill.<task>` for the lane; several rings at once are one."""
         if lane not in LANES:
             raise ValueError(lane)
+        bell = (task, lane, argument)
+        if bell in self._rung:  # not sent yet, so it rings after what the caller committed; the thread sleeps on
+            return
         with self._wake:
-            self._rung[task, lane, argument] = None
+            self._rung[bell] = None
             self._wake.notify()
 
     def stop(self) -> None:

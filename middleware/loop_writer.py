@@ -28,7 +28,7 @@ class _LoopWaiter(Waiter):
 
 
 class _Line:
-    """One of the loop's connections."""
+    """The loop's connection."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -47,25 +47,19 @@ class _Line:
             self._connection = None
 
 
-LINES = 2
-"""Connections of a loop: while one commits, the loop reads requests; with one alone it would then wait for the disk."""
-OVERLAP = 2
-"""So many requests wait before another line commits beside the first: fewer share the next commit."""
-
-
 class LoopWriter:
     """`GroupWriter` for one event loop; `keep` returns only after COMMIT."""
 
     def __init__(self, url: str, *, limit: int, after: Callable[[set[str]], None], batch: int = 256, patience: float = 10.0) -> None:
         """`limit` requests may wait, `batch` rows share a commit, `patience` seconds is the longest commit; `after` is called
         after each commit that kept something new, with the lanes of what it kept."""
-        self._idle = [_Line(url) for _ in range(LINES)]
+        self._line = _Line(url)
         self._limit = limit
         self._batch = batch
         self._patience = patience
         self._after = after
         self._waiting: deque[_LoopWaiter] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._committing: asyncio.Task[None] | None = None
 
     async def keep(self, rows: Sequence[Row]) -> int:
         """Keep all rows of one request, or none. Returns how many were new; raises `Busy`."""
@@ -74,39 +68,31 @@ class LoopWriter:
         loop = asyncio.get_running_loop()
         waiter = _LoopWaiter(rows, loop.create_future())
         self._waiting.append(waiter)
-        if self._idle and self._is_due():
-            self._tasks.add(loop.create_task(self._run(self._idle.pop())))
+        if self._committing is None:
+            self._committing = loop.create_task(self._run())
         await waiter.future
         return result(waiter, in_time=True)
 
     async def stop(self) -> None:
         """Commit what waits, then close the connections."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        for line in self._idle:
-            await line.close()
+        if self._committing is not None:
+            await self._committing
+        await self._line.close()
 
-    def _is_due(self) -> bool:
-        """The first line commits whatever waits; another one only what is worth a commit of its own."""
-        return len(self._waiting) >= (OVERLAP if self._tasks else 1)
-
-    async def _run(self, line: _Line) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    async def _run(self) -> None:
         try:
-            while self._waiting and (len(self._tasks) == 1 or len(self._waiting) >= OVERLAP):
-                await self._commit(take(self._waiting, self._batch), line)
+            while self._waiting:
+                await self._commit(take(self._waiting, self._batch))
         finally:
-            self._tasks.discard(task)
-            self._idle.append(line)
+            self._committing = None
 
-    async def _commit(self, group: list[_LoopWaiter], line: _Line) -> None:
+    async def _commit(self, group: list[_LoopWaiter]) -> None:
         lanes: set[str] = set()
         try:
             async with asyncio.timeout(self._patience):
-                lanes = await commit(group, line)
+                lanes = await commit(group, self._line)
         except TimeoutError as error:
-            await fail(group, line, error)
+            await fail(group, self._line, error)
         for waiter in group:
             waiter.release()
         if lanes:

@@ -50,12 +50,13 @@ class Redis:
 @dataclass(frozen=True, slots=True)
 class Web:
     """`host`/`port` to listen on (port 0: a free one), `max_body` in bytes, `queue` requests that may wait for a commit,
-    `thin_layer` answers /webhooks/ under Flask's own routing. `public_url` is what senders call."""
+    `thin_layer` answers /webhooks/ under Flask's own routing. `processes` 0: one per core but one,
+    which the database and the broker use. `public_url` is what senders call."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = ""
-    processes: int = 2
+    processes: int = 0
     threads: int = 16
     max_body: int = 1_048_576
     queue: int = 2_000

@@ -26,7 +26,7 @@ def serve(processes: int | None) -> None:
     """
     configured = loaded()
     if configured.broker.url and configured.database.url:
-        _serve_web(configured, processes or configured.web.processes)
+        _serve_web(configured, processes or configured.web.processes or max(1, (os.cpu_count() or 1) - 1))
     with database(configured) as found, Embedded(Runtime(found)) as process:
         out.print(f"Waybill listens on {process.url} (web and worker in one process). Stop it with Ctrl-C.")
         wait_for_a_signal()
