@@ -77,6 +77,12 @@ class BodyTooLarge(Refused):
     status = 413
 
 
+class BodyIncomplete(Refused):
+    """The sender went before the whole body had come; nobody reads the answer."""
+
+    code = "body_incomplete"
+
+
 class SignatureRefused(Refused):
     code = "signature"
     error_class = ErrorClass.AUTH

@@ -18,7 +18,7 @@ from middleware.feeds import pulls, pushes
 from middleware.observing import log
 from middleware.runtime import Runtime
 from middleware.sweep import due_polls, keep_house, poll, sweep
-from middleware.web.rsgi import WebhookLayer
+from middleware.web.asgi import WebhookLayer
 
 
 def work_here(owner: Runtime) -> None:
@@ -91,7 +91,7 @@ def worker_application() -> Celery:
 
 
 def web_application() -> WebhookLayer:
-    """The RSGI application of one web process, from the environment's configuration."""
+    """The ASGI application of one web process, from the environment's configuration."""
     loaded = settings.load()
     observing.configure(loaded)
     mine = Runtime(loaded)

@@ -27,43 +27,17 @@ def serve(processes: int | None) -> None:
     configured = loaded()
     if configured.broker.url and configured.database.url:
         _serve_web(configured, processes or configured.web.processes or max(1, (os.cpu_count() or 1) - 1))
+        return
     with database(configured) as found, Embedded(Runtime(found)) as process:
         out.print(f"Waybill listens on {process.url} (web and worker in one process). Stop it with Ctrl-C.")
         wait_for_a_signal()
 
 
 def _serve_web(configured: Settings, processes: int) -> None:
-    """Become granian; its workers make the application from the environment."""
-    web = configured.web
+    from middleware.web import server  # the production server is not needed where everything is one process
+
     share_metrics(configured.var / "metrics")
-    command = [
-        sys.executable,
-        "-m",
-        "granian",
-        "--interface",
-        "rsgi",
-        "--loop",
-        "uvloop",
-        "--host",
-        web.host,
-        "--port",
-        str(web.port),
-        "--workers",
-        str(processes),
-        "--backlog",
-        "1024",
-        "--http",
-        "1",
-        "--no-ws",
-        "--log-level",
-        "warning",
-        "--factory",
-        "--workers-kill-timeout",
-        "15",
-        "--respawn-failed-workers",
-        "middleware.process:web_application",
-    ]
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and arguments
+    server.serve(configured.web, processes)
 
 
 def wait_for_a_signal() -> None:

@@ -1,6 +1,6 @@
 """POST /webhooks/<connection>: one `Reception` that decides the answer, under thin skins.
 
-`WebhookLayer` is a WSGI layer under Flask's own (Flask's routing costs more than the whole verification); `web.rsgi` is the
+`WebhookLayer` is a WSGI layer under Flask's own (Flask's routing costs more than the whole verification); `web.asgi` is the
 same for an event loop; the plain Flask route calls the same functions. Which one runs is a setting; all pass the same tests.
 """
 

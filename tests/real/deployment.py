@@ -1,4 +1,4 @@
-"""Waybill as it runs in production, for tests: web processes under granian and Celery workers, each a process of its own."""
+"""Waybill as it runs in production, for tests: web processes under uvicorn and Celery workers, each a process of its own."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Deployment:
         return self._start(name, [*command, "--loglevel", "WARNING"])
 
     def web_children(self, web: subprocess.Popen[bytes]) -> list[psutil.Process]:
-        """The processes that answer requests."""
-        return psutil.Process(web.pid).children()
+        """The processes that answer requests; beside them runs Python's own tracker of what spawned processes share."""
+        return [child for child in psutil.Process(web.pid).children() if "spawn_main" in " ".join(child.cmdline())]
 
     def stop(self) -> None:
         """End everything, politely first."""

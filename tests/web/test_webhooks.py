@@ -8,10 +8,9 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +24,8 @@ from middleware.simulators.drupal.checkout import Line
 from middleware.simulators.drupal.simulator import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
 from middleware.testing import Cluster, drain
-from middleware.web import rsgi
+from middleware.web import asgi
+from tests.web.asgi import request
 from tests.world import World, connections, intent_event, order_event, rows, sign_shop, sign_stripe
 
 LIMIT = 20_000
@@ -45,27 +45,9 @@ class Answer:
         return self.status, told["code"], told["class"], told["retryable"]
 
 
-class Transport:
-    """What granian hands over: a body in parts, and where the answer goes."""
-
-    def __init__(self, parts: list[bytes]) -> None:
-        self._parts = parts
-        self.told: tuple[int, list[tuple[str, str]], bytes] = (0, [], b"")
-
-    async def __call__(self) -> bytes:
-        return b"".join(self._parts)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._parts:
-            yield part
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.told = status, headers, body
-
-
 @dataclass
 class Door:
-    """A Waybill behind a real server, or (`port` 0) as an RSGI application."""
+    """A Waybill behind a real server, or (`port` 0) as an ASGI application."""
 
     runtime: Runtime
     port: int
@@ -81,13 +63,10 @@ class Door:
         return found
 
     async def _post(self, connection: str, parts: list[bytes], headers: Mapping[str, str]) -> Answer:
-        transport = Transport(parts)
         length = {} if len(parts) > 1 else {"content-length": str(len(parts[0]))}
-        fields = {name.lower(): value for name, value in headers.items()} | length
-        layer = rsgi.WebhookLayer(create_app(self.runtime).wsgi_app, self.runtime)
-        await layer.__rsgi__(SimpleNamespace(path=f"/webhooks/{connection}", method="POST", headers=fields), transport)
+        layer = asgi.WebhookLayer(create_app(self.runtime).wsgi_app, self.runtime)
+        status, told, body = await request(layer, "POST", f"/webhooks/{connection}", {**headers, **length}, parts)
         await layer.close()
-        status, told, body = transport.told
         return Answer(status, {name.lower(): value for name, value in told}, body.decode())
 
     def kept(self) -> list[tuple[Any, ...]]:
