@@ -209,6 +209,31 @@ class DecodesRecords(Protocol):
         ...
 
 
+@runtime_checkable
+class FetchesRecord(Protocol):
+    def fetch_record(self, kind: str, source_id: str) -> Record | None:
+        """The record as the source has it now, or None when the source says that it is gone: what a vanished record is asked for
+        before anything is taken back. Raises `CallError` when the source cannot say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file: its name, its bytes and its media type ("" when nobody said)."""
+
+    name: str
+    content: bytes
+    media_type: str = ""
+
+
+@runtime_checkable
+class FetchesMedia(Protocol):
+    def fetch_media(self, reference: str) -> Blob:
+        """The file that a record names: a code, a path or an address of the source itself; raises `CallError`, `Rejected` for a
+        file that is not there or larger than the connector reads."""
+        ...
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -235,5 +260,7 @@ ROLES: dict[str, type] = {
     "fetch_payment": FetchesPayments,
     "list_records": ListsRecords,
     "decode_record": DecodesRecords,
+    "fetch_record": FetchesRecord,
+    "fetch_media": FetchesMedia,
     "write_items": WritesItems,
 }
