@@ -1,277 +1,222 @@
 """The merchant's own tables: which attribute of a source becomes which field of the shop, as data.
 
-A table is TOML (`mappings/tables/*.toml`); an attribute is found with jmespath (https://jmespath.org/specification.html). Applying a
-table is pure: one decoded record in, what is wanted of a product and a variation out, or the reason why not.
+A table is TOML (read by `table_files`); an attribute is found with jmespath (https://jmespath.org/specification.html). Applying a
+table is pure: one decoded record in, the things that it wants out, or the reason why not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import Any
 
-import jmespath
-from jmespath.exceptions import JMESPathError
+from mappings import price_lists
+from mappings.price_lists import PriceLists
+from mappings.rules import Kind, Refused, Rule, search
+from mappings.values import value_of
+from mappings.wanted import FILE, IN_BUNDLES, Of, Reject, Thing, Wanted, name_of, refers_to
 
-from mappings.canonical import ISO_EXPONENTS
-
-_LONGEST = 100_000
-"""Characters of a text; more is refused rather than cut."""
-_SKU = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
-
-
-class Kind(StrEnum):
-    """What a field wants of its value."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    DECIMAL = "decimal"
-    BOOLEAN = "boolean"
-    PRICE = "price"
-
-
-class Of(StrEnum):
-    """What an entity of the shop is."""
-
-    PRODUCT = "product"
-    VARIATION = "variation"
+_CODE = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_LONGEST_KEY = 255
+NAMED_BY = {Of.TERM: "name", Of.ATTRIBUTE_VALUE: "name", Of.MEDIA: "name"}
+"""The field in which a thing that is made from a mere code says that code."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of a table: `source` is a jmespath, `options` translate a source's words, `default` stands for nothing."""
+class Choice:
+    """A bundle: always the same, or what `source` (a jmespath) finds, translated by `options`."""
 
-    target: str
-    source: str
-    kind: Kind
-    of: Of
-    required: bool = False
-    default: Any = None
-    currency: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    always: str = "default"
+    source: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, record: Any) -> str:
+        """The bundle of a record; raises `Refused`."""
+        if not self.source:
+            return self.always
+        found = search(self.source, record)
+        bundle = self.options.get(found, self.always) if self.options and isinstance(found, str) else found or self.always
+        if not isinstance(bundle, str) or not bundle:
+            raise Refused(self.source, "is no known bundle", found)
+        return bundle
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A whole table. `sku` and `product` are jmespaths of the identities; `link` is a prefix of upstream ids."""
+    """A whole table. `key` is a jmespath of what a record is known by (a variation's SKU); `product` of the product's code, for
+    variations. `locales` are the source's locales of each language of the shop, in the order in which they are looked through."""
 
     name: str
     connection: str
     kind: str
     shop: str
-    sku: str
-    product: str
+    key: str
     rules: tuple[Rule, ...]
-    product_type: str = "default"
-    variation_type: str = "default"
-
-    @property
-    def makes(self) -> bool:
-        """Whether it may make products: a table of prices or stock only changes what is there."""
-        return any(rule.of is Of.PRODUCT for rule in self.rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What one record wants: fields by their Drupal name, as JSON."""
-
-    sku: str
-    product: str
-    product_fields: Mapping[str, Any]
-    variation_fields: Mapping[str, Any]
+    of: Of = Of.VARIATION
+    bundle: Choice = Choice()
+    product: str = ""
+    product_bundle: Choice = Choice()
+    where: str = ""
+    makes: bool = False
+    on_gone: str = "unpublish"
+    language: str = "en"
+    locales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    price_lists: PriceLists | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Why a record cannot be written: the attribute, the rule, and the value as far as it helps (shortened, never a secret)."""
-
-    attribute: str
-    rule: str
-    value: str = ""
-
-    def __str__(self) -> str:
-        shown = f": {self.value}" if self.value else ""
-        return f"{self.attribute} {self.rule}{shown}"
-
-
-class TableMistake(ValueError):
-    """A table that cannot be used; `mistakes` are lines of key and what is expected."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("; ".join(mistakes))
-        self.mistakes = mistakes
-
-
-def read(name: str, raw: Mapping[str, Any]) -> Table:
-    """A table from its parsed TOML; raises `TableMistake` with every mistake."""
-    mistakes: list[str] = []
-    rules = [_rule(index, one, mistakes) for index, one in enumerate(raw.get("fields", []))]
-    for key in ("connection", "kind", "shop", "sku"):
-        if not isinstance(raw.get(key), str) or not raw[key]:
-            mistakes.append(f"{key}: missing; expected a text")
-    for key in ("sku", "product"):
-        _compiled(str(raw.get(key, "")) or "@", key, mistakes)
-    if not rules and not mistakes:
-        mistakes.append("fields: expected at least one")
-    seen = [(rule.of, rule.target) for rule in rules if rule]
-    mistakes += [f"fields: {target} of the {of} is fed twice" for of, target in sorted(set(seen)) if seen.count((of, target)) > 1]
-    if mistakes:
-        raise TableMistake(mistakes)
-    return Table(
-        name,
-        raw["connection"],
-        raw["kind"],
-        raw["shop"],
-        raw["sku"],
-        raw.get("product", "") or raw["sku"],
-        tuple(rule for rule in rules if rule),
-        raw.get("product_type", "default"),
-        raw.get("variation_type", "default"),
-    )
-
-
-def apply(table: Table, record: Any) -> Wanted | Reject:
-    """What a decoded record wants, or the first reason why not."""
+def apply(table: Table, record: Any) -> Wanted | Reject | None:
+    """What a decoded record wants, the first reason why not, or None for one that is not for this shop (`where`)."""
     try:
-        sku = _identity(table.sku, record, "sku")
-        product = _identity(table.product, record, "product")
-        found: dict[Of, dict[str, Any]] = {Of.PRODUCT: {}, Of.VARIATION: {}}
-        for rule in table.rules:
-            value = _value(rule, record)
-            if value is not None:
-                found[rule.of][rule.target] = value
-    except _Refused as refused:
+        if table.where and not search(table.where, record):
+            return None
+        return _Built(table, record).wanted()
+    except Refused as refused:
         return refused.reject
-    return Wanted(sku, product, found[Of.PRODUCT], found[Of.VARIATION])
 
 
-class _Refused(Exception):
-    def __init__(self, attribute: str, rule: str, value: Any = None) -> None:
-        self.reject = Reject(attribute, rule, "" if value is None else _shown(value))
+class _Built:
+    """What a record wants, rule by rule."""
+
+    def __init__(self, table: Table, record: Any) -> None:
+        self.table = table
+        self.record = record
+        self.fields: dict[Of, dict[str, Any]] = {table.of: {}, Of.PRODUCT: {}}
+        self.translations: dict[tuple[Of, str], dict[str, Any]] = {}
+        self.others: dict[str, Thing] = {}
+
+    def wanted(self) -> Wanted:
+        table, record = self.table, self.record
+        code = identity(table.key, record)
+        for rule in table.rules:
+            self._take(rule)
+        bundle = table.bundle.of(record)
+        key = code if table.of not in IN_BUNDLES else f"{bundle}/{code}"
+        fields = self.fields.pop(table.of)
+        main = Thing(table.of, key, fields, bundle, self._parent(), table.makes, table.on_gone)
+        product = self._product(main)
+        found = [*self.others.values(), *([product] if product else ())]
+        found += [_translated(main if of is table.of else product, lang, fields) for (of, lang), fields in self.translations.items()]
+        if table.price_lists:
+            found += {one.name: one for one in price_lists.things(table.price_lists, code, record)}.values()
+        return Wanted(main, tuple(found))
+
+    def _parent(self) -> str:
+        """The product of a variation."""
+        if self.table.of is not Of.VARIATION or not self.table.makes:
+            return ""
+        return identity(self.table.product or self.table.key, self.record)
+
+    def _product(self, main: Thing) -> Thing | None:
+        if self.table.of is not Of.VARIATION or not any(rule.of is Of.PRODUCT for rule in self.table.rules):
+            return None
+        bundle = self.table.product_bundle.of(self.record)
+        return Thing(Of.PRODUCT, main.parent, self.fields[Of.PRODUCT], bundle, on_gone=self.table.on_gone)
+
+    def _take(self, rule: Rule) -> None:
+        found = search(rule.source, self.record)
+        if not rule.localized:
+            self._set(self.fields[rule.of], rule, found)
+            return
+        if found is not None and not isinstance(found, Mapping):
+            raise Refused(rule.source, "is not one value per locale", found)
+        for language, locales in self.table.locales.items():
+            value = next((found[one] for one in locales if found and found.get(one) not in (None, "")), None)
+            if language == self.table.language:
+                self._set(self.fields[rule.of], rule, value)
+            elif value is not None:
+                self._set(self.translations.setdefault((rule.of, language), {}), rule, value)
+
+    def _set(self, fields: dict[str, Any], rule: Rule, found: Any) -> None:
+        value = self._value(rule, found)
+        if value is not None:
+            fields[rule.target] = value
+
+    def _value(self, rule: Rule, found: Any) -> Any:
+        values = [one for one in (found if isinstance(found, list) and rule.many else [found]) if one is not None and one != ""]
+        values = [self._option(rule, one) for one in values]
+        if not values and rule.default is not None:
+            values = rule.default if isinstance(rule.default, list) else [rule.default]
+        if not values:
+            if rule.required:
+                raise Refused(rule.source, "is missing")
+            return refers_to([], many=True) if rule.many and rule.refers and isinstance(found, list) else None
+        if rule.refers:
+            return refers_to([self._referred(rule, one) for one in values], many=rule.many)
+        if rule.kind is Kind.FILE:
+            return self._file(rule, values[0])
+        read = [value_of(rule, one, self.record) for one in values]
+        return read if rule.many else read[0]
+
+    def _option(self, rule: Rule, value: Any) -> Any:
+        if not rule.options or not isinstance(value, str):
+            return value
+        if value not in rule.options:
+            raise Refused(rule.source, "is no known option", value)
+        return rule.options[value]
+
+    def _referred(self, rule: Rule, value: Any) -> str:
+        """The name of what is referred to; made along with it where the table says so."""
+        of, bundle = rule.refers_to
+        code = _coded(rule.source, value)
+        key = f"{bundle}/{code}" if of in IN_BUNDLES else code
+        name = name_of(of, key)
+        if rule.kind is Kind.MEDIA:
+            file = {f"field_media_{bundle}": self._file(rule, code)}
+            self.others[name] = Thing(of, key, {"name": code.rpartition("/")[2], **file}, bundle)
+        elif rule.create:
+            self.others[name] = Thing(of, key, {NAMED_BY[of]: code}, bundle, on_gone="keep")
+        return name
+
+    def _file(self, rule: Rule, value: Any) -> dict[str, str]:
+        return {FILE: _coded(rule.source, value), "from": self.table.connection}
 
 
-def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)"
-
-
-def _rule(index: int, raw: Mapping[str, Any], mistakes: list[str]) -> Rule | None:
-    where = f"fields[{index}]"
-    target, source = raw.get("to"), raw.get("from")
-    if not isinstance(target, str) or not isinstance(source, str):
-        mistakes.append(f"{where}: expected to = 'field' and from = 'attribute'")
-        return None
-    _compiled(source, f"{where}.from", mistakes)
-    try:
-        kind, of = Kind(raw.get("type", "text")), Of(raw.get("of", "variation"))
-    except ValueError as error:
-        mistakes.append(f"{where}: {error}; expected type {', '.join(Kind)} and of {', '.join(Of)}")
-        return None
-    if kind is Kind.PRICE and not raw.get("currency"):
-        mistakes.append(f"{where}.currency: missing; a price needs one (a jmespath, or a code in single quotes)")
-        return None
-    return Rule(
-        target, source, kind, of, bool(raw.get("required")), raw.get("default"), str(raw.get("currency", "")), dict(raw.get("options", {}))
+def _translated(original: Thing | None, language: str, fields: Mapping[str, Any]) -> Thing:
+    assert original is not None  # a rule of the product makes one
+    return Thing(
+        Of.TRANSLATION,
+        f"{original.name}@{language}",
+        fields,
+        original.bundle,
+        parent=original.name,
+        makes=original.makes,
+        on_gone="delete",
     )
 
 
-def _compiled(expression: str, where: str, mistakes: list[str]) -> None:
-    try:
-        jmespath.compile(expression)
-    except JMESPathError as error:
-        mistakes.append(f"{where}: {expression!r} is no jmespath ({type(error).__name__})")
+def identity(expression: str, record: Any) -> str:
+    """What a record is known by; raises `Refused`."""
+    return _coded(expression, search(expression, record))
 
 
-def _identity(expression: str, record: Any, name: str) -> str:
-    value = jmespath.search(expression, record)
+def _coded(expression: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise _Refused(name, "is missing")
-    if not _SKU.fullmatch(value.strip()):
-        raise _Refused(name, "is longer than 128 characters or holds control characters", value)
+        raise Refused(expression, "is missing" if value in (None, "") else "is no code", value or None)
+    if not _CODE.fullmatch(value.strip()) or not value.isprintable():
+        raise Refused(expression, "is longer than 128 characters or holds control characters", value)
     return value.strip()
 
 
-def _value(rule: Rule, record: Any) -> Any:
-    value = jmespath.search(rule.source, record)
-    if isinstance(value, str) and rule.options:
-        if value not in rule.options:
-            raise _Refused(rule.source, "is no known option", value)
-        value = rule.options[value]
-    if value is None or value == "":
-        value = rule.default
-    if value is None or value == "":
-        if rule.required:
-            raise _Refused(rule.source, "is missing")
-        return None
-    if rule.kind is Kind.PRICE:
-        return _price(rule, value, record)
-    return _READERS[rule.kind](rule, value)
+def made_by(table: Table) -> Iterator[tuple[Of, str, str, str]]:
+    """(kind, bundle, field, language) of everything that a table feeds: what the register of owners holds. A bundle or language that
+    depends on the record is "*"."""
+    for rule in table.rules:
+        bundle = _bundle(table.bundle if rule.of is table.of else table.product_bundle)
+        yield rule.of, bundle, rule.target, table.language
+        if rule.localized:
+            yield from ((rule.of, bundle, rule.target, one) for one in table.locales if one != table.language)
+        if rule.create or rule.kind is Kind.MEDIA:
+            of, inner = rule.refers_to
+            yield of, inner, NAMED_BY[of], table.language
+        if rule.kind is Kind.MEDIA:
+            yield Of.MEDIA, inner, f"field_media_{inner}", table.language
+    if table.price_lists:
+        yield from ((Of.PRICE_LIST, price_lists.BUNDLE, name, table.language) for name in price_lists.LIST_FIELDS)
+        yield from ((Of.PRICE_LIST_ENTRY, price_lists.BUNDLE, name, table.language) for name in price_lists.ENTRY_FIELDS)
 
 
-def _text(rule: Rule, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise _Refused(rule.source, "is no text", value)
-    text = str(value)
-    if len(text) > _LONGEST:
-        raise _Refused(rule.source, f"is longer than {_LONGEST} characters", value)
-    if "\0" in text or "\ufffd" in text:
-        raise _Refused(rule.source, "holds broken characters")
-    return text
-
-
-def _decimal(rule: Rule, value: Any) -> Decimal:
-    if isinstance(value, bool | float):
-        raise _Refused(rule.source, "is no exact number", value)
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise _Refused(rule.source, "is no number", value) from None
-    if not number.is_finite() or abs(number) >= Decimal(10) ** 12:
-        raise _Refused(rule.source, "is out of range", value)
-    return number
-
-
-def _number(rule: Rule, value: Any) -> str:
-    return format(_decimal(rule, value).normalize(), "f")
-
-
-def _integer(rule: Rule, value: Any) -> int:
-    number = _decimal(rule, value)
-    if number != number.to_integral_value():
-        raise _Refused(rule.source, "is no whole number", value)
-    return int(number)
-
-
-def _boolean(rule: Rule, value: Any) -> bool:
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    found = known.get(str(value).strip().lower())
-    if found is None:
-        raise _Refused(rule.source, "is neither true nor false", value)
-    return found
-
-
-def _price(rule: Rule, value: Any, record: Any) -> dict[str, str]:
-    amount = _decimal(rule, value)
-    currency = jmespath.search(rule.currency, record)
-    if not isinstance(currency, str) or not re.fullmatch(r"[A-Z]{3}", currency):
-        raise _Refused(rule.currency, "is no currency code", currency)
-    if amount < 0:
-        raise _Refused(rule.source, "is negative", value)
-    if -int(amount.normalize().as_tuple().exponent) > max(
-        ISO_EXPONENTS.get(currency, 2), 0
-    ):  # the shop would keep it, and round it anywhere
-        raise _Refused(rule.source, f"is finer than {currency} allows", value)
-    return {"number": format(amount.normalize(), "f"), "currency_code": currency}
-
-
-_READERS: Mapping[Kind, Callable[[Rule, Any], Any]] = {
-    Kind.TEXT: _text,
-    Kind.INTEGER: _integer,
-    Kind.DECIMAL: _number,
-    Kind.BOOLEAN: _boolean,
-}
+def _bundle(choice: Choice) -> str:
+    return "*" if choice.source else choice.always

@@ -27,6 +27,7 @@ DECIDE_LAG = Histogram("waybill_decide_lag_seconds", "From kept to decided", ["c
 CALLS = Counter("waybill_calls_total", "Attempts of calls, by connection, operation and outcome", ["connection", "operation", "outcome"])
 SIGNALS = Counter("waybill_storefront_signals_total", "What storefronts saw, by shop, signal and outcome", ["shop", "signal", "outcome"])
 TOTALS_SHOWN = Counter("waybill_totals_shown_total", "Totals shown to customers against those charged", ["shop", "verdict"])
+NOT_OWNED = Counter("waybill_not_owned_total", "Values left out because their feed does not own the field any more", ["shop", "feed"])
 EXCHANGES = Histogram("waybill_exchange_seconds", "HTTP exchanges by connection and result", ["connection", "result"])
 
 

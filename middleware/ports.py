@@ -170,10 +170,20 @@ NOT_THERE = "not in the shop yet"
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Something that is in the shop already: its kind, its bundle and the shop's id."""
+
+    kind: str
+    bundle: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
-    """What is wanted of one product or variation: `kind` says which, `key` is its identity (product code, SKU), `fields` are by
+    """What is wanted of one thing: `kind` says which (`mappings.wanted.Of`), `key` is its identity (product code, SKU), `fields` are by
     their name in the shop. `remote_id` and `parent_id` are the shop's ids, "" while they are not known; `makes` says that a
-    catalog source has it, so that it may be created; `is_gone`, that none has it any more."""
+    catalog source has it, so that it may be created; `is_gone`, that none has it any more, `on_gone` what that means (unpublish,
+    delete, keep), `was_gone` that it ended before and comes back. `targets` are the things that the fields refer to, by name."""
 
     kind: str
     key: str
@@ -183,6 +193,14 @@ class Write:
     parent_id: str = ""
     makes: bool = False
     is_gone: bool = False
+    bundle: str = "default"
+    on_gone: str = "unpublish"
+    was_gone: bool = False
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+
+DELETED = "deleted"
+"""How a write ended that deleted the thing: it has no id any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +215,24 @@ class Written:
 @runtime_checkable
 class WritesItems(Protocol):
     def write_items(self, writes: Sequence[Write]) -> list[Written]:
-        """Write products and variations, one answer for each, in their order; repeating changes nothing. Raises `CallError` when
+        """Write things, one answer for each, in their order; repeating changes nothing. Raises `CallError` when
         nothing of it can be done now."""
+        ...
+
+
+@runtime_checkable
+class KnowsFields(Protocol):
+    def missing_fields(self, wanted: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+        """Of fields by (kind, bundle), those that the shop does not have, each as "variation default: field_color"; nothing where it
+        does not tell. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    def read_items(self, writes: Sequence[Write]) -> list[Mapping[str, Any] | None]:
+        """How things are in the shop now: for each its fields as `differences` compares them, or None when it is not there. Raises
+        `CallError`."""
         ...
 
 
@@ -263,4 +297,6 @@ ROLES: dict[str, type] = {
     "fetch_record": FetchesRecord,
     "fetch_media": FetchesMedia,
     "write_items": WritesItems,
+    "missing_fields": KnowsFields,
+    "read_items": ReadsItems,
 }

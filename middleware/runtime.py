@@ -19,7 +19,7 @@ from middleware.connectors._http import Http, breaker_for, limiter_for
 from middleware.database import engine_for
 from middleware.errors import SettingsError, UnknownConnection
 from middleware.feeds import registry
-from middleware.feeds.staging import Feed
+from middleware.feeds.feed import Feed
 from middleware.hints import HintGate
 from middleware.refusals import Refusals
 from middleware.settings import Settings

@@ -14,8 +14,8 @@ from middleware import sweep
 from middleware.commands import opened, out
 from middleware.errors import SettingsError
 from middleware.feeds import pulls, pushes
+from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
-from middleware.feeds.staging import Feed
 from middleware.runtime import Runtime
 
 BUSY = 3

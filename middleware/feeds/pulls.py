@@ -1,12 +1,13 @@
 """One execution of a pull: page by page from where it is, then what a completed run means: a new watermark, and what is gone.
 
-A run keeps its cursor with each page, so it goes on where it was killed. The watermark is our clock before page 1, less the overlap,
-and moves only when the run completes. Absence is suspicion: only what two complete full runs miss is taken back, behind a guard.
+A run keeps its cursor with each page, so it goes on where it was killed; the next page is fetched while one is staged. The watermark
+is our clock before page 1, less the overlap, and moves only when the run completes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from middleware.errors import CallError, Rejected
-from middleware.feeds.staging import Feed, FeedFault, Staged, restage, stage, withdraw
+from middleware.feeds import sweeps
+from middleware.feeds.feed import Feed, FeedFault, Staged
+from middleware.feeds.staging import restage, stage, withdraw
 from middleware.observing import log
+from middleware.ports import Page
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
 LEASE = 600
 """Seconds after which a pull whose worker vanished may go on elsewhere; renewed with each page."""
-MISSES = 2
-"""Complete full runs that must miss a record before it counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,11 @@ def preview(runtime: Runtime, feed: Feed) -> Pulled:
     """What a full pull would create, update, refuse and take back; nothing is kept and no run is touched."""
     staged, now = Staged(), runtime.now()
     with _undone(runtime) as connection:
-        sweep = int(connection.execute(_SWEEP, feed.of()).scalar() or 0) + 1
-        cursor = ""
-        while True:
-            page = runtime.connector(feed.connection).list_records(feed.kind, None, cursor)
-            stage(connection, feed, page.records, sweep, now, staged)
-            cursor = page.cursor
-            if not cursor:
-                break
-        missing, _ = _missing(connection, feed, sweep, misses=1)
-        withdraw(connection, feed, missing, now, staged)
+        connection.execute(sweeps.FORGET, feed.of())
+        for page in _pages(runtime, feed, None, ""):
+            stage(connection, feed, page.records, 0, now, staged)
+            sweeps.note(connection, feed, page.records)
+        withdraw(connection, feed, sweeps.unseen(connection, feed), now, staged)
     return Pulled(staged, is_full=True)
 
 
@@ -127,25 +124,37 @@ def _claim(runtime: Runtime, feed: Feed, full: bool) -> _Run | None:
             is_full = full or row.watermark is None
             sweep = row.sweep + 1 if is_full else row.sweep
             connection.execute(_BEGIN, feed.of(began=now, is_full=is_full, sweep=sweep))
+            connection.execute(sweeps.FORGET, feed.of())
             return _Run(feed.connection, feed.kind, values["lease"], row.watermark, "", now, is_full, sweep)  # type: ignore[arg-type]
     return _Run(feed.connection, feed.kind, values["lease"], row.watermark, row.cursor, row.began_at, row.is_full, row.sweep)  # type: ignore[arg-type]
+
+
+def _pages(runtime: Runtime, feed: Feed, since: datetime | None, cursor: str) -> Iterator[Page]:
+    """The feed's pages from a cursor on; while one is worked on, the next is on its way."""
+    source = runtime.connector(feed.connection)
+    with ThreadPoolExecutor(1, thread_name_prefix="pull") as ahead:
+        page = source.list_records(feed.kind, since, cursor)
+        while page.cursor:
+            following = ahead.submit(source.list_records, feed.kind, since, page.cursor)
+            yield page
+            page = following.result()
+        yield page
 
 
 def _read(runtime: Runtime, feed: Feed, run: _Run, pages: int | None) -> bool:
     """Take pages in; True when the last one was."""
     since = None if run.is_full else run.watermark
-    read = 0
-    while pages is None or read < pages:
-        page = runtime.connector(feed.connection).list_records(feed.kind, since, run.cursor)
+    for read, page in enumerate(_pages(runtime, feed, since, run.cursor), start=1):
         now = runtime.now()
         with runtime.engine.begin() as connection:
             stage(connection, feed, page.records, run.sweep, now, run.staged)
+            if run.is_full:
+                sweeps.note(connection, feed, page.records)
             _step(connection, run, page.cursor, now)
-        read += 1
-        if not page.cursor:
-            return True
         run.cursor = page.cursor
-    return False
+        if read == pages and page.cursor:
+            return False
+    return True
 
 
 def _step(connection: Connection, run: _Run, cursor: str, now: datetime) -> None:
@@ -160,32 +169,22 @@ def _step(connection: Connection, run: _Run, cursor: str, now: datetime) -> None
 def _finish(runtime: Runtime, feed: Feed, run: _Run, allow_deletions: bool) -> int:
     """What a complete run means; returns how many deletions the guard held back."""
     settings = runtime.settings.connections[feed.connection]
-    now, held_back = runtime.now(), 0
+    restaged = 1
+    while restaged:
+        with runtime.engine.begin() as connection:
+            restaged = restage(connection, feed, runtime.now(), run.staged)
+    held_back = sweeps.finish(runtime, feed, run.staged, allow_deletions) if run.is_full else 0
+    values = {
+        "connection": run.connection,
+        "kind": run.kind,
+        "old": run.lease,
+        "watermark": run.began_at - timedelta(seconds=settings.overlap),
+        "now": runtime.now(),
+        "detail": f"{held_back} deletions held back: more than {settings.deletion_guard:.0%} of the feed" if held_back else "",
+    }
     with runtime.engine.begin() as connection:
-        while restage(connection, feed, now, run.staged):
-            pass
-        if run.is_full:
-            connection.execute(_MISS, feed.of(sweep=run.sweep))
-            missing, share = _missing(connection, feed, run.sweep, misses=MISSES)
-            if share > settings.deletion_guard and not allow_deletions:
-                held_back = len(missing)
-                log.error("pull.deletions_held", connection=feed.connection, kind=feed.kind, records=held_back, share=round(share, 3))
-            else:
-                withdraw(connection, feed, missing, now, run.staged)
-        watermark = run.began_at - timedelta(seconds=settings.overlap)
-        detail = f"{held_back} deletions held back: more than {settings.deletion_guard:.0%} of the feed" if held_back else ""
-        connection.execute(
-            _END, {"connection": run.connection, "kind": run.kind, "old": run.lease, "watermark": watermark, "now": now, "detail": detail}
-        )
+        connection.execute(_END, values)
     return held_back
-
-
-def _missing(connection: Connection, feed: Feed, sweep: int, *, misses: int) -> tuple[list[str], float]:
-    """Records that the last full runs did not see, and which share of the feed they are."""
-    values = feed.of(sweep=sweep, misses=misses)
-    ids = list(connection.execute(_MISSING if misses > 1 else _UNSEEN, values).scalars())
-    alive = int(connection.execute(_COUNT, feed.of()).scalar() or 0)
-    return ids, len(ids) / alive if alive else 0.0
 
 
 def _stopped(runtime: Runtime, run: _Run, failure: str, *, begin_anew: bool = False) -> Pulled:
@@ -218,10 +217,3 @@ _STOP = text(
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
 _RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted FROM runs")
-_SWEEP = text("SELECT sweep FROM runs WHERE connection = :connection AND kind = :kind")
-_MISS = text(
-    "UPDATE records SET misses = misses + 1 WHERE connection = :connection AND kind = :kind AND sweep < :sweep AND state <> 'gone'"
-)
-_MISSING = text("SELECT source_id FROM records WHERE connection = :connection AND kind = :kind AND misses >= :misses AND state <> 'gone'")
-_UNSEEN = text("SELECT source_id FROM records WHERE connection = :connection AND kind = :kind AND sweep < :sweep AND state <> 'gone'")
-_COUNT = text("SELECT count(*) FROM records WHERE connection = :connection AND kind = :kind AND state <> 'gone'")

@@ -1,6 +1,7 @@
 """What is wanted is written: a batch of waiting items is only the transport, each item has its lease and its own outcome.
 
-In sync is compare-and-set on the hash that was sent: what changed while it was on its way stays waiting.
+What others refer to is written first, a product with its variations. In sync is compare-and-set on the hash that was sent: what
+changed while it was on its way stays waiting.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from mappings.tables import Of
+from mappings.wanted import Of, name_of
 from middleware.domain.retry import Retry
 from middleware.errors import CallError, Rejected
+from middleware.feeds import references
+from middleware.feeds.merging import release
+from middleware.feeds.owners import fields_of
+from middleware.feeds.references import Claimed
 from middleware.observing import log
-from middleware.ports import NOT_THERE, Write, Written
+from middleware.ports import DELETED, NOT_THERE, Target, Write, Written
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
 BATCH = 50
 """Items of one request to the shop."""
-_LOOK_AGAIN = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +45,82 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
     now = runtime.now()
     lease = now + timedelta(seconds=runtime.settings.connections[shop].deadline + 15)
     token = uuid.uuid4().hex
+    ended: Counter[str] = Counter()
     with runtime.engine.begin() as connection:
-        items = _claim(connection, shop, limit, now, lease, token)
+        claimed = _claim(runtime, connection, shop, limit, now, lease, token)
+        known = references.targets(connection, shop, claimed)
+        waiting = references.waits(connection, shop, claimed, known)
+        references.park(connection, waiting, now)
+    with runtime.engine.begin() as connection:
+        references.look_again(connection, shop, list(waiting), now)
+    ended["waiting"] += len(waiting)
+    items = [_item(item, known) for item in claimed if item.row.id not in waiting]
     if not items:
-        return Counter()
+        return +ended
     try:
         answers = runtime.connector(shop).write_items([item.write for item in items])
     except CallError as error:
         log.warning("push.failed", connection=shop, items=len(items), cause=error.code, reason=error.reason)
         answers = [Written(error=error)] * len(items)
     with runtime.engine.begin() as connection:
-        return _record(runtime, connection, items, answers, token)
+        return +ended + _record(runtime, connection, shop, items, answers, token)
 
 
-def _claim(connection: Connection, shop: str, limit: int, now: datetime, lease: datetime, token: str) -> list[_Item]:
+def _claim(runtime: Runtime, connection: Connection, shop: str, limit: int, now: datetime, lease: datetime, token: str) -> list[Claimed]:
     """Products come before their variations, and a family together as far as the batch reaches."""
     values = {"shop": shop, "limit": limit, "now": now, "lease": lease, "token": token}
-    rows = sorted(connection.execute(_CLAIM, values).all(), key=lambda row: (row.parent or row.key, row.kind, row.key))
-    parents = {row.parent for row in rows if row.parent}
-    ids = {row.key: row.remote_id for row in connection.execute(_PARENTS, {"shop": shop, "keys": sorted(parents)})}
-    return [_Item(row.id, row.wanted, row.attempts, _write(row, ids.get(row.parent, ""))) for row in rows]
+    rows = sorted(connection.execute(_CLAIM, values).all(), key=lambda row: (row.rank, row.family, row.kind, row.key))
+    if len(rows) == limit > 1 and rows[-1].kind == Of.PRODUCT:  # its variations are in the next batch
+        connection.execute(_UNCLAIM, {"id": rows.pop().id})
+    return [Claimed(row, fields_of(runtime, row)) for row in rows]
 
 
-def _write(row: Any, parent_id: str) -> Write:
-    fields: dict[str, Any] = {}
-    for name in sorted(row.parts):  # each field has one owner, so that the order decides nothing
-        fields.update(row.parts[name]["fields"])
-    makes = any(part["makes"] for part in row.parts.values())
-    return Write(row.kind, row.key, fields, row.parent, row.remote_id, parent_id, makes, not row.parts)
+def _item(item: Claimed, known: Mapping[str, Target]) -> _Item:
+    row = item.row
+    parent = known.get(row.parent if row.kind == Of.TRANSLATION else name_of(Of.PRODUCT, row.parent))
+    write = Write(
+        row.kind,
+        row.key,
+        item.fields,
+        row.parent,
+        row.remote_id,
+        parent.remote_id if parent else "",
+        any(part["makes"] for part in row.parts.values()),
+        not row.parts,
+        row.bundle,
+        row.on_gone,
+        row.was_gone,
+        {name: known[name] for name in item.needs if name in known},
+    )
+    return _Item(row.id, row.wanted, row.attempts, write)
 
 
-def _record(runtime: Runtime, connection: Connection, items: Sequence[_Item], answers: Sequence[Written], token: str) -> Counter[str]:
+def _record(
+    runtime: Runtime, connection: Connection, shop: str, items: Sequence[_Item], answers: Sequence[Written], token: str
+) -> Counter[str]:
     ended: Counter[str] = Counter()
     now = runtime.now()
+    new = []
     for item, answer in zip(items, answers, strict=True):
         values = {"id": item.id, "token": token, "sent": item.wanted, "now": now, **_ending(runtime, item, answer, now)}
+        values["is_gone"] = item.write.is_gone
         connection.execute(_END, values)
         ended[str(values["outcome"])] += 1
+        if answer.error is None and answer.remote_id and not item.write.remote_id:
+            new.append(name_of(item.write.kind, item.write.key))
+    release(connection, shop, new, now)
     return ended
 
 
 def _ending(runtime: Runtime, item: _Item, answer: Written, now: datetime) -> Mapping[str, Any]:
     """How an item goes on: written, waiting for another attempt, or refused with its reason."""
     error = answer.error
-    common = {"remote_id": answer.remote_id, "cause": "", "field": "", "due": now, "burnt": 0}
+    common = {"remote_id": answer.remote_id, "cause": "", "field": "", "due": now, "burnt": 0, "is_deleted": answer.status == DELETED}
     if error is None:
         return {**common, "outcome": answer.status or "written", "state": "in_sync"}
     reason = error.reason if isinstance(error, CallError) else type(error).__name__
     if isinstance(error, Rejected) and reason == NOT_THERE:
-        return {**common, "outcome": "absent", "state": "waiting", "cause": NOT_THERE, "due": now + _LOOK_AGAIN}
+        return {**common, "outcome": "absent", "state": "waiting", "cause": NOT_THERE, "due": now + references.LOOK_AGAIN}
     work = runtime.settings.work
     retry = Retry(work.call_attempts, work.retry_base, work.retry_cap)
     if isinstance(error, Rejected) or retry.is_spent(item.attempts + 1):
@@ -111,24 +142,26 @@ def waiting(runtime: Runtime) -> list[str]:
 _WAITING = text(
     "SELECT DISTINCT shop FROM items WHERE state = 'waiting' AND due_at <= :now AND (lease_until IS NULL OR lease_until < :now)"
 )
-# A family is claimed from its product on: a variation cannot be made before the product that it belongs to.
+# In the order in which things are written: a variation cannot be made before the product that it belongs to.
 _CLAIM = text(
     """
 WITH due AS (
   SELECT id FROM items WHERE shop = :shop AND state = 'waiting' AND due_at <= :now AND (lease_until IS NULL OR lease_until < :now)
-  ORDER BY CASE WHEN parent = '' THEN key ELSE parent END, kind, key LIMIT :limit FOR UPDATE SKIP LOCKED
+  ORDER BY rank, family, kind, key LIMIT :limit FOR UPDATE SKIP LOCKED
 )
-UPDATE items i SET token = :token, lease_until = :lease FROM due WHERE i.id = due.id
-RETURNING i.id, i.kind, i.key, i.parent, i.parts, i.wanted, i.attempts, i.remote_id
+UPDATE items i SET token = :token, lease_until = :lease, waits_for = '{}' FROM due WHERE i.id = due.id
+RETURNING i.id, i.kind, i.key, i.parent, i.parts, i.wanted, i.attempts, i.remote_id, i.rank, i.family,
+  i.bundle, i.on_gone, i.was_gone, i.shop
 """
 )
-_PARENTS = text("SELECT key, remote_id FROM items WHERE shop = :shop AND kind = 'product' AND key = ANY(:keys)")
+_UNCLAIM = text("UPDATE items SET token = NULL, lease_until = NULL WHERE id = :id")
 _END = text(
     """
 UPDATE items SET token = NULL, lease_until = NULL,
-  remote_id = CASE WHEN CAST(:remote_id AS text) <> '' THEN :remote_id ELSE remote_id END,
+  remote_id = CASE WHEN :is_deleted THEN '' WHEN CAST(:remote_id AS text) <> '' THEN :remote_id ELSE remote_id END,
   written = CASE WHEN :state = 'in_sync' THEN :sent ELSE written END,
   written_at = CASE WHEN :state = 'in_sync' THEN :now ELSE written_at END,
+  was_gone = CASE WHEN :state = 'in_sync' THEN :is_gone ELSE was_gone END,
   state = CASE WHEN wanted = :sent THEN :state ELSE 'waiting' END,
   cause = CASE WHEN wanted = :sent THEN :cause ELSE '' END, field = CASE WHEN wanted = :sent THEN :field ELSE '' END,
   attempts = CASE WHEN :state = 'waiting' AND wanted = :sent THEN attempts + :burnt ELSE 0 END,
@@ -136,4 +169,3 @@ UPDATE items SET token = NULL, lease_until = NULL,
 WHERE id = :id AND token = :token
 """
 )
-assert Of.PRODUCT < Of.VARIATION  # the order in which a family is claimed and written

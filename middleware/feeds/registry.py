@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mappings.tables import Table, TableMistake, read
+from mappings.table_files import TableMistake, read
+from mappings.tables import Table
 from middleware.connectors import connector_class, systems
 from middleware.errors import SettingsError
-from middleware.feeds.staging import Feed
+from middleware.feeds.feed import Feed
+from middleware.feeds.owners import owned_twice
 from middleware.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def load(settings: Settings) -> dict[tuple[str, str], Table]:
         if (found.connection, found.kind) in tables:
             mistakes.append(f"{file}: {found.connection}/{found.kind} has a table already: {tables[found.connection, found.kind].name}")
         tables[found.connection, found.kind] = found
-    mistakes += _owned_twice(list(tables.values()))
+    mistakes += owned_twice(tables.values())
     if mistakes:
         raise SettingsError(mistakes)
     return tables
@@ -58,16 +60,4 @@ def _misplaced(table: Table, settings: Settings) -> list[str]:
             wrong.append(f"{key}: no connection is called {name!r}")
         elif connection.system in systems() and not hasattr(connector_class(connection.system), role):
             wrong.append(f"{key}: {name} is a {connection.system}, which cannot {role.replace('_', ' ')}")
-    return wrong
-
-
-def _owned_twice(tables: list[Table]) -> list[str]:
-    """Every field of a shop's products and variations has one owner."""
-    owners: dict[tuple[str, str, str], str] = {}
-    wrong = []
-    for table in tables:
-        for rule in table.rules:
-            owner = owners.setdefault((table.shop, str(rule.of), rule.target), table.name)
-            if owner != table.name:
-                wrong.append(f"{table.name}: {rule.target} of the {rule.of} belongs to table {owner} already")
     return wrong

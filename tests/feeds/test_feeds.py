@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from middleware.errors import Rejected, Transient
 from middleware.feeds import pulls, pushes
+from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
-from middleware.feeds.staging import Feed
 from middleware.ports import NOT_THERE
 from middleware.runtime import Runtime
 from tests.feeds.world import CATALOG, PRICES, STOCK, MemoryShop, MemorySource, feed_of, runtime_with

@@ -10,16 +10,16 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from mappings import tables
+from mappings import table_files, tables
 from middleware.errors import CallError, Rejected, Transient, Unreadable
-from middleware.feeds.staging import Feed
+from middleware.feeds.feed import Feed
 from middleware.ports import NOT_THERE, Page, Record, Write, Written
 from middleware.runtime import Runtime
 from middleware.settings import Connection
 from middleware.testing import secret, settings
 from middleware.vault import new_key
 
-CATALOG = tables.read(
+CATALOG = table_files.read(
     "catalog",
     {
         "connection": "pim",
@@ -33,7 +33,7 @@ CATALOG = tables.read(
         ],
     },
 )
-PRICES = tables.read(
+PRICES = table_files.read(
     "prices",
     {
         "connection": "erp",
@@ -43,7 +43,7 @@ PRICES = tables.read(
         "fields": [{"to": "price", "from": "price", "type": "price", "currency": "'EUR'", "required": True}],
     },
 )
-STOCK = tables.read(
+STOCK = table_files.read(
     "stock",
     {
         "connection": "erp",
@@ -127,6 +127,7 @@ def runtime_with(database_url: str, connectors: dict[str, Any], **changes: Any) 
     connections = {name: Connection(name, "demo_erp", "http://127.0.0.1:9", **changes.get(name, {})) for name in ("pim", "erp", "shop")}
     made = Runtime(settings(database_url, connections, {}, keys=(secret(new_key()),)), ring=lambda *_: None, seed=1)
     made._connectors.update(connectors)
+    made.feeds = {(t.connection, t.kind): Feed(t.connection, t.kind, t, connectors.get(t.connection)) for t in (CATALOG, PRICES, STOCK)}
     return made
 
 

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.tables import Reject, TableMistake, Wanted, apply, read
+from mappings.rules import Kind
+from mappings.table_files import TableMistake, read
+from mappings.tables import apply
+from mappings.wanted import Of, Reject, Thing, Wanted
 
 RAW = {
     "connection": "pim",
@@ -59,29 +62,39 @@ def test_a_record_wants_a_product_and_a_variation() -> None:
         "status": True,
         "field_color": "red",
     }
-    assert apply(TABLE, GOOD) == Wanted("S1", "shirt", {"title": "Shirt"}, variation)
+    product = Thing(Of.PRODUCT, "shirt", {"title": "Shirt"})
+    assert apply(TABLE, GOOD) == Wanted(Thing(Of.VARIATION, "S1", variation, parent="shirt"), (product,))
 
 
 def test_defaults_stand_for_what_is_not_there() -> None:
     found = apply(TABLE, changed(stock=None, weight="", enabled=None))
     assert isinstance(found, Wanted)
-    assert (found.variation_fields["field_stock"], "field_weight" in found.variation_fields) == (0, False)
+    assert (found.main.fields["field_stock"], "field_weight" in found.main.fields) == (0, False)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"identifier": None}, "sku is missing"),
-        ({"identifier": "  "}, "sku is missing"),
-        ({"identifier": ["S1"]}, "sku is missing"),
-        ({"identifier": "x" * 129}, "sku is longer than 128 characters or holds control characters: " + "x" * 60 + "… (129 characters)"),
-        ({"identifier": "S\n1"}, "sku is longer than 128 characters or holds control characters: S\n1"),
+        ({"identifier": None}, "identifier is missing"),
+        ({"identifier": "  "}, "identifier is no code:   "),
+        ({"identifier": ["S1"]}, "identifier is no code: ['S1']"),
+        (
+            {"identifier": "x" * 129},
+            "identifier is longer than 128 characters or holds control characters: " + "x" * 60 + "… (129 characters)",
+        ),
+        ({"identifier": "S\n1"}, "identifier is longer than 128 characters or holds control characters: S\n1"),
         ({"values__name": {}}, "values.name.en_US is missing"),
         ({"values__name": {"en_US": ""}}, "values.name.en_US is missing"),
         ({"values__name": {"en_US": {"deep": 1}}}, "values.name.en_US is no text: {'deep': 1}"),
         ({"values__name": {"en_US": True}}, "values.name.en_US is no text: True"),
         ({"values__name": {"en_US": "bro\ufffdken"}}, "values.name.en_US holds broken characters"),
         ({"values__name": {"en_US": "nul\0"}}, "values.name.en_US holds broken characters"),
+        ({"values__name": {"en_US": "half \ud800"}}, "values.name.en_US holds broken characters"),
+        ({"values__name": {"en_US": "bell \a"}}, "values.name.en_US holds broken characters"),
+        (
+            {"values__name": {"en_US": "<b>Shirt</b>"}},
+            'values.name.en_US holds markup: give the field type = "html", or take the markup out: <b>Shirt</b>',
+        ),
         ({"values__text": "x" * 100_001}, "values.text is longer than 100000 characters: " + "x" * 60 + "… (100001 characters)"),
         ({"values__price": None}, "values.price.EUR is missing"),
         ({"values__price": {"EUR": "-1"}}, "values.price.EUR is negative: -1"),
@@ -130,7 +143,7 @@ def test_nothing_that_a_source_may_send_is_a_crash(record: Any, name: Any, price
 def test_a_price_keeps_its_value(amount: Decimal) -> None:
     found = apply(TABLE, changed(values__price={"EUR": str(amount)}))
     assert isinstance(found, Wanted)
-    assert Decimal(found.variation_fields["price"]["number"]) == amount
+    assert Decimal(found.main.fields["price"]["number"]) == amount
 
 
 def test_every_mistake_of_a_table_is_said_at_once() -> None:
@@ -150,12 +163,17 @@ def test_every_mistake_of_a_table_is_said_at_once() -> None:
             },
         )
     assert found.value.mistakes == [
-        "fields[0]: expected to = 'field' and from = 'attribute'",
-        "fields[1].currency: missing; a price needs one (a jmespath, or a code in single quotes)",
-        "fields[2]: 'colour' is not a valid Kind; expected type text, integer, decimal, boolean, price and of product, variation",
-        "fields[3].from: 'y(' is no jmespath (IncompleteExpressionError)",
         "connection: missing; expected a text",
         "shop: missing; expected a text",
         "sku: '[broken' is no jmespath (IncompleteExpressionError)",
-        "fields: y of the variation is fed twice",
+        "fields[0]: expected to = 'field' and from = 'attribute'",
+        "fields[1].currency: missing; a price needs one (a jmespath, or a code in single quotes)",
+        f"fields[2].type: 'colour'; expected one of {', '.join(Kind)}",
+        "fields[3].from: 'y(' is no jmespath (IncompleteExpressionError)",
     ]
+
+
+def test_a_field_is_fed_once() -> None:
+    fields = [{"to": "y", "from": "y"}, {"to": "y", "from": "z"}]
+    with pytest.raises(TableMistake, match="fields: y of the variation is fed twice"):
+        read("twice", {**RAW, "fields": fields})

@@ -1,0 +1,68 @@
+"""Feeds of every kind of thing: what a record feeds beside its main thing, what an item refers to and waits for, who a sweep saw."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+CHANGES = """
+ALTER TABLE records RENAME COLUMN sku TO key;
+UPDATE records SET key = 'variation/' || key WHERE key <> '';
+ALTER TABLE records ALTER COLUMN source_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN key TYPE TEXT COLLATE "C",
+    ADD COLUMN things TEXT[] DEFAULT '{}' NOT NULL;
+CREATE INDEX ix_records_key ON records (connection, kind, key);
+CREATE INDEX ix_records_things ON records USING gin (things) WHERE things <> '{}';
+CREATE INDEX ix_records_missed ON records (connection, kind) WHERE misses > 0;
+
+ALTER TABLE items ALTER COLUMN key TYPE TEXT COLLATE "C",
+    ALTER COLUMN parent TYPE TEXT COLLATE "C",
+    ADD COLUMN bundle TEXT DEFAULT 'default' NOT NULL,
+    ADD COLUMN rank SMALLINT DEFAULT 4 NOT NULL,
+    ADD COLUMN on_gone TEXT DEFAULT 'unpublish' NOT NULL,
+    ADD COLUMN was_gone BOOLEAN DEFAULT false NOT NULL,
+    ADD COLUMN waits_for TEXT[] DEFAULT '{}' NOT NULL;
+ALTER TABLE items ADD COLUMN family TEXT COLLATE "C" GENERATED ALWAYS AS (CASE WHEN parent = '' THEN key ELSE parent END) STORED;
+DROP INDEX ix_items_waiting;
+CREATE INDEX ix_items_waiting ON items (shop, rank, family, kind, key) WHERE state = 'waiting';
+CREATE INDEX ix_items_waits_for ON items USING gin (waits_for) WHERE waits_for <> '{}';
+CREATE INDEX ix_items_parent ON items (shop, parent) WHERE parent <> '';
+
+CREATE TABLE sweeps (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    connection TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ids TEXT[] NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX ix_sweeps_feed ON sweeps (connection, kind);
+
+CREATE TABLE shapes (
+    connection TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    records BIGINT DEFAULT 0 NOT NULL,
+    fields JSONB DEFAULT '{}' NOT NULL,
+    drifted JSONB DEFAULT '{}' NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (connection, kind)
+);
+
+ALTER TABLE runs ADD COLUMN is_stale BOOLEAN DEFAULT false NOT NULL;
+"""
+
+
+def upgrade() -> None:
+    op.execute(CHANGES)
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE sweeps, shapes")
+    op.execute("ALTER TABLE runs DROP COLUMN is_stale")
+    op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parent, ix_records_key, ix_records_things, ix_records_missed")
+    op.execute("CREATE INDEX ix_items_waiting ON items (shop, due_at) WHERE state = 'waiting'")
+    for column in ("family", "bundle", "rank", "on_gone", "was_gone", "waits_for"):
+        op.execute(f"ALTER TABLE items DROP COLUMN {column}")
+    op.execute("DELETE FROM items WHERE kind NOT IN ('product', 'variation')")
+    op.execute("ALTER TABLE records DROP COLUMN things")
+    op.execute("ALTER TABLE records RENAME COLUMN key TO sku")
+    op.execute("UPDATE records SET sku = substr(sku, length('variation/') + 1) WHERE sku <> ''")
