@@ -1,4 +1,4 @@
-"""Products and variations as Drupal's JSON:API and the module's operations route take them, and what they answer.
+"""Things of a catalog as Drupal's JSON:API and the module's operations route take them, and what they answer.
 
 https://jsonapi.org/ext/atomic/ · https://www.drupal.org/docs/core-modules-and-themes/core-modules/jsonapi-module
 """
@@ -9,8 +9,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from mappings.wanted import Of
+
 MEDIA = "application/vnd.api+json"
 ATOMIC = f'{MEDIA}; ext="https://jsonapi.org/ext/atomic"'
+ENTITY_TYPES = {
+    Of.TERM: "taxonomy_term",
+    Of.ATTRIBUTE_VALUE: "commerce_product_attribute_value",
+    Of.MEDIA: "media",
+    Of.PRICE_LIST: "commerce_pricelist",
+    Of.PRODUCT: "commerce_product",
+    Of.VARIATION: "commerce_product_variation",
+    Of.PROMOTION: "commerce_promotion",
+    Of.PRICE_LIST_ENTRY: "commerce_pricelist_item",
+}
+"""Drupal's entity types; the last three come from commerce_product, commerce_promotion and commerce_pricelist."""
+SOLD_IN_STORES = (Of.PRODUCT, Of.PRICE_LIST, Of.PROMOTION)
+"""What must name the stores that it is for."""
+PAGE = 50
+"""As many as Drupal puts on a page."""
 
 
 def new_id(shop: str, kind: str, key: str) -> str:
@@ -19,8 +36,9 @@ def new_id(shop: str, kind: str, key: str) -> str:
 
 
 def resource_type(kind: str, bundle: str) -> str:
-    """`commerce_product--default`, `commerce_product_variation--default`"""
-    return f"commerce_{'product' if kind == 'product' else 'product_variation'}--{bundle}"
+    """`commerce_product--default`, `taxonomy_term--category`; what has no bundles is called twice the same."""
+    entity_type = ENTITY_TYPES[Of(kind)]
+    return f"{entity_type}--{entity_type if kind == Of.PROMOTION else bundle}"
 
 
 def path_of(kind: str, bundle: str, uuid: str = "") -> str:
@@ -28,21 +46,15 @@ def path_of(kind: str, bundle: str, uuid: str = "") -> str:
     return f"/jsonapi/{resource_type(kind, bundle).replace('--', '/')}" + (f"/{uuid}" if uuid else "")
 
 
-def resource(kind: str, bundle: str, uuid: str, attributes: Mapping[str, Any], relationships: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource object."""
-    found: dict[str, Any] = {"type": resource_type(kind, bundle), "id": uuid, "attributes": dict(attributes)}
-    return found | ({"relationships": dict(relationships)} if relationships else {})
+def identifier(type_name: str, uuid: str, **meta: Any) -> dict[str, Any]:
+    """A resource identifier."""
+    return {"type": type_name, "id": uuid, **({"meta": meta} if meta else {})}
 
 
-def to_one(kind: str, bundle: str, uuid: str) -> dict[str, Any]:
-    """A relationship to one thing."""
-    return {"data": {"type": resource_type(kind, bundle), "id": uuid}}
-
-
-def skus_query(skus: Sequence[str]) -> list[tuple[str, str]]:
-    """Query parameters that find variations by SKU: at most 50, as many as a page holds."""
-    head = [("filter[s][condition][path]", "sku"), ("filter[s][condition][operator]", "IN")]
-    return [*head, *(("filter[s][condition][value][]", sku) for sku in skus), ("page[limit]", "50")]
+def ids_query(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Query parameters that find things by a field: at most as many values as a page holds."""
+    head = [("filter[s][condition][path]", field), ("filter[s][condition][operator]", "IN")]
+    return [*head, *(("filter[s][condition][value][]", value) for value in values), ("page[limit]", str(PAGE))]
 
 
 def known_ids(document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -51,6 +63,20 @@ def known_ids(document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     for one in document.get("data", []):
         product = ((one.get("relationships") or {}).get("product_id") or {}).get("data") or {}
         found[str(one["attributes"]["sku"])] = (str(one["id"]), str(product.get("id", "")))
+    return found
+
+
+def names_of(resource: Mapping[str, Any]) -> set[str]:
+    """The fields that a resource shows."""
+    return {*(resource.get("attributes") or {}), *(resource.get("relationships") or {})}
+
+
+def shown_fields(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's fields: attributes as they are, of a relationship the ids that it names, in order."""
+    found = dict(resource.get("attributes") or {})
+    for name, relationship in (resource.get("relationships") or {}).items():
+        data = relationship.get("data")
+        found[name] = [str(one["id"]) for one in (data if isinstance(data, list) else [data] if data else [])]
     return found
 
 

@@ -183,6 +183,14 @@ class Rejected(CallError):
     error_class = ErrorClass.PERMANENT
 
 
+class SourceFailed(CallError):
+    """What a write needs of another system (a picture) could not be had now."""
+
+    code = "source_failed"
+    error_class = ErrorClass.TRANSIENT
+    retryable = True
+
+
 class UnknownOutcome(CallError):
     code = "unknown_outcome"
     error_class = ErrorClass.UNKNOWN_OUTCOME

@@ -3,7 +3,7 @@ it lacks is an absent method."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -170,6 +170,19 @@ NOT_THERE = "not in the shop yet"
 
 
 @dataclass(frozen=True, slots=True)
+class Blob:
+    """A file: its name, its bytes and its media type ("" when nobody said)."""
+
+    name: str
+    content: bytes
+    media_type: str = ""
+
+
+def _no_files(connection: str, reference: str) -> Blob:
+    raise LookupError(f"{connection} has no file {reference}")
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Something that is in the shop already: its kind, its bundle and the shop's id."""
 
@@ -197,6 +210,8 @@ class Write:
     on_gone: str = "unpublish"
     was_gone: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
+    file_of: Callable[[str, str], Blob] = _no_files
+    """A file of a source by connection and reference; raises `CallError`."""
 
 
 DELETED = "deleted"
@@ -249,15 +264,6 @@ class FetchesRecord(Protocol):
         """The record as the source has it now, or None when the source says that it is gone: what a vanished record is asked for
         before anything is taken back. Raises `CallError` when the source cannot say."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A file: its name, its bytes and its media type ("" when nobody said)."""
-
-    name: str
-    content: bytes
-    media_type: str = ""
 
 
 @runtime_checkable

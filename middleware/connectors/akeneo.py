@@ -22,7 +22,7 @@ from mappings import akeneo as words
 from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, Rejected, Unauthorized, Unreadable
-from middleware.ports import Delivery, Inbound, Page, Record
+from middleware.ports import Blob, Delivery, Inbound, Page, Record
 from middleware.settings import Connection
 from middleware.wire.akeneo import Place, Walk, packed, read_page, resumed, verify
 from middleware.wire.oauth2 import ClientCredentials
@@ -51,7 +51,9 @@ _DECODE_TOKEN = msgspec.json.Decoder(_Token).decode
 
 
 class Connector:
-    """Plays list_records, decode_record, read. `connection.time_zone` is that of the PIM's server (UTC on SaaS)."""
+    """Plays list_records, decode_record, fetch_record, fetch_media, read.
+
+    `connection.time_zone` is that of the PIM's server (UTC on SaaS)."""
 
     SYSTEM = "akeneo"
     LANE = "catalog"
@@ -112,6 +114,25 @@ class Connector:
             raise Unreadable("; ".join(field_names(error.messages))) from None
         except (ValueError, RecursionError):  # msgspec's, and Python's for broken UTF-8
             raise Unreadable("the record is not JSON") from None
+
+    def fetch_record(self, kind: str, source_id: str) -> Record | None:
+        """One record by its id; None when the PIM answers 404."""
+        feed = words.FEEDS.get(kind)
+        if feed is None:
+            raise Rejected(f"Akeneo has no feed {kind!r}", field="kind")
+        attribute, _, code = source_id.rpartition("/") if kind == "options" else ("", "", source_id)
+        path = feed.path.format(attribute=quote(attribute, safe=""))
+        reply = self._found(f"{API}{path}/{quote(code, safe='')}")
+        return Record(source_id, reply.body) if reply else None
+
+    def fetch_media(self, reference: str) -> Blob:
+        """A media file by its code, as values of file and image attributes hold it."""
+        reply = self._found(f"{API}media-files/{quote(reference)}/download")
+        if reply is None:
+            raise Rejected(f"the PIM has no media file {reference}")
+        name = reference.rpartition("/")[2]
+        # The PIM puts a digest in front of the name that the file had.
+        return Blob(name.partition("_")[2] or name, reply.body, reply.headers.get("content-type", ""))
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify the Events API's or the Event Platform's signature over the raw body; each event is a hint of its product or
@@ -190,6 +211,14 @@ class Connector:
         if reply.status == 401 or (reply.status == 403 and message):
             raise Unauthorized(f"HTTP {reply.status}: {message or 'a fresh token is not accepted'}", status=reply.status)
         raise Rejected(f"HTTP {reply.status}: the request is too large", field="options.page", status=reply.status)
+
+    def _found(self, address: str) -> Reply | None:
+        try:
+            return self._get(address)
+        except Rejected as error:
+            if error.http_status != 404:
+                raise
+            return None
 
     def _ask(self, address: str) -> Reply:
         return self.http.request("GET", address, auth=self._auth, accept=_READ_HERE, explain=explain)

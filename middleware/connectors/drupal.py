@@ -25,6 +25,7 @@ from middleware.ports import Delivery, Effect, Inbound, Receipt, Write, Written
 from middleware.settings import Connection
 from middleware.wire import standard_webhooks
 from middleware.wire.drupal_catalog import Catalog
+from middleware.wire.drupal_resources import Resources
 from middleware.wire.message_signatures import MessageSignature
 from middleware.wire.oauth2 import ClientCredentials
 
@@ -96,7 +97,8 @@ class Connector:
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
         bundles = (self._option["product_type"], self._option["variation_type"], self._option["store_type"], self._option["store"])
-        self._catalog = Catalog(connection.name, self._ask, *bundles)
+        self._resources = Resources(connection.name, self._ask, *bundles)
+        self._catalog = Catalog(self._resources)
         self._capabilities: frozenset[str] = frozenset()
         self._probed = 0.0
 
@@ -138,7 +140,7 @@ class Connector:
         return self._post_to_order(effect, "payments", words.payment_body(effect.payload, self._option["gateways"]))
 
     def write_items(self, writes: Sequence[Write]) -> list[Written]:
-        """Products, variations, prices and stock: one batch through the module's operations, else a request each."""
+        """Everything that feeds bring: one batch through the module's operations, else a request each."""
         if "operations" in self._abilities():
             return self._catalog.write_batch(writes)
         return self._catalog.write_one_by_one(writes)
@@ -241,10 +243,11 @@ class Connector:
         headers: Mapping[str, str] | None = None,
         also: frozenset[int] = frozenset(),
     ) -> Reply:
+        content = {"data": body} if isinstance(body, bytes) else {"json": body}
         sent = {"Accept": media, **({"Content-Type": media} if body is not None else {}), **(headers or {})}
         try:
             return self.http.request(
-                method, path, params=params, json=body, headers=sent, auth=self._auth, safe=True, accept=SUCCESS | also, explain=_explain
+                method, path, params=params, headers=sent, auth=self._auth, safe=True, accept=SUCCESS | also, explain=_explain, **content
             )
         except Unauthorized:
             self._probed = 0.0

@@ -11,19 +11,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
 from mappings.wanted import Of, name_of
 from middleware.domain.retry import Retry
-from middleware.errors import CallError, Rejected
+from middleware.errors import CallError, Rejected, SourceFailed
 from middleware.feeds import references
 from middleware.feeds.merging import release
 from middleware.feeds.owners import fields_of
 from middleware.feeds.references import Claimed
 from middleware.observing import log
-from middleware.ports import DELETED, NOT_THERE, Target, Write, Written
+from middleware.ports import DELETED, NOT_THERE, Blob, Target, Write, Written
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
@@ -54,7 +55,7 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
     with runtime.engine.begin() as connection:
         references.look_again(connection, shop, list(waiting), now)
     ended["waiting"] += len(waiting)
-    items = [_item(item, known) for item in claimed if item.row.id not in waiting]
+    items = [_item(runtime, item, known) for item in claimed if item.row.id not in waiting]
     if not items:
         return +ended
     try:
@@ -75,7 +76,7 @@ def _claim(runtime: Runtime, connection: Connection, shop: str, limit: int, now:
     return [Claimed(row, fields_of(runtime, row)) for row in rows]
 
 
-def _item(item: Claimed, known: Mapping[str, Target]) -> _Item:
+def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target]) -> _Item:
     row = item.row
     parent = known.get(row.parent if row.kind == Of.TRANSLATION else name_of(Of.PRODUCT, row.parent))
     write = Write(
@@ -91,8 +92,23 @@ def _item(item: Claimed, known: Mapping[str, Target]) -> _Item:
         row.on_gone,
         row.was_gone,
         {name: known[name] for name in item.needs if name in known},
+        partial(_file, runtime),
     )
     return _Item(row.id, row.wanted, row.attempts, write)
+
+
+def _file(runtime: Runtime, connection: str, reference: str) -> Blob:
+    """A file of a source. What ails the source must not look like a fault of the shop."""
+    source = runtime.connector(connection)
+    if not hasattr(source, "fetch_media"):
+        raise Rejected(f"{connection} cannot bring files")
+    try:
+        blob: Blob = source.fetch_media(reference)
+    except Rejected:
+        raise
+    except CallError as error:
+        raise SourceFailed(f"{connection}: {error.reason}", retry_after=error.retry_after) from error
+    return blob
 
 
 def _record(

@@ -29,7 +29,11 @@ _ROUTES = Map(
         Rule("/api/rest/v1/products-uuid", endpoint="list_products", methods=["GET"]),
         Rule("/api/rest/v1/products-uuid/<uuid>", endpoint="read_product", methods=["GET"]),
         Rule("/api/rest/v1/product-models", endpoint="list_models", methods=["GET"]),
+        Rule("/api/rest/v1/product-models/<path:code>", endpoint="read_model", methods=["GET"]),
         Rule("/api/rest/v1/attributes/<code>/options", endpoint="list_options", methods=["GET"]),
+        Rule("/api/rest/v1/attributes/<code>/options/<option>", endpoint="read_option", methods=["GET"]),
+        Rule("/api/rest/v1/media-files/<path:code>/download", endpoint="download", methods=["GET"]),
+        Rule(f"/api/rest/v1/<any({', '.join(LISTS)}):kind>/<path:code>", endpoint="read_other", methods=["GET"]),
         Rule(f"/api/rest/v1/<any({', '.join(LISTS)}):kind>", endpoint="list_others", methods=["GET"]),
     ]
 )
@@ -125,6 +129,27 @@ class AkeneoSimulator(Simulator):
         if uuid not in self.catalog.products:
             raise _Problem(404, f"Product {uuid} does not exist or you do not have permission to access it.")
         return reply(self.catalog.shown(self.catalog.products[uuid]))
+
+    def read_model(self, request: Request, code: str) -> Response:
+        if code not in self.catalog.product_models:
+            raise _Problem(404, f"Product model {code} does not exist or you do not have permission to access it.")
+        return reply(self.catalog.shown(self.catalog.product_models[code]))
+
+    def read_option(self, request: Request, code: str, option: str) -> Response:
+        found = self.catalog.options.get(code, {}).get(option)
+        if found is None:
+            raise _Problem(404, f"Attribute option {option} does not exist or is not an option of the attribute {code}.")
+        return reply(found)
+
+    def read_other(self, request: Request, kind: str, code: str) -> Response:
+        if code not in self.catalog.lists[kind]:
+            raise _Problem(404, f"{kind} {code} does not exist.")
+        return reply(self._shown(kind, self.catalog.lists[kind][code]))
+
+    def download(self, request: Request, code: str) -> Response:
+        if code not in self.catalog.media:
+            raise _Problem(404, f"Media file {code} does not exist.")
+        return Response(self.catalog.media[code], content_type="image/jpeg")
 
     def list_options(self, request: Request, code: str) -> Response:
         if code not in self.catalog.lists["attributes"]:

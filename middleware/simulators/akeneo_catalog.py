@@ -43,6 +43,7 @@ class Catalog:
         self.product_models: dict[str, Json] = {}
         self.lists: dict[str, dict[str, Json]] = {name: {} for name in LISTS}
         self.options: dict[str, dict[str, Json]] = {}
+        self.media: dict[str, bytes] = {}
         self._clock = clock
         self._lock = lock
         self._tell = tell

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from middleware.simulators.drupal import queries, writes
 from middleware.simulators.drupal.access import Authentication, Viewer, refusal
+from middleware.simulators.drupal.catalog_types import FILE
 from middleware.simulators.drupal.documents import Documents, Json, check_include, document, refused_view
 from middleware.simulators.drupal.entities import Entity
 from middleware.simulators.drupal.problems import Problem
@@ -20,7 +21,7 @@ from middleware.simulators.drupal.site import Site
 _TYPE = "application/vnd.api+json"
 _PATH = re.compile(
     r"(?:/(?P<language>[a-z]{2}))?/jsonapi(?:/(?P<entity>\w+)/(?P<bundle>\w+)"
-    r"(?:/(?P<uuid>[0-9a-f-]{36})(?:/(?P<place>relationships/)?(?P<name>\w+))?)?)?/?"
+    r"(?:/(?P<uuid>[0-9a-f-]{36})(?:/(?P<place>relationships/)?(?P<name>\w+))?|/(?P<upload>field_\w+))?)?/?"
 )
 _TRANSLATIONS = "https://www.drupal.org/docs/8/modules/jsonapi/translations"
 
@@ -77,7 +78,7 @@ class JsonApi:
 
     def _answer(self, asked: _Asked, match: re.Match[str]) -> Response:
         if not match["uuid"]:
-            return self._create(asked) if asked.request.method == "POST" else self._collection(asked)
+            return self._of_type(asked, match["upload"])
         entity = self._site.entities.find(match["uuid"], asked.about.name)
         if entity is None:
             raise _not_converted(asked.about, match)
@@ -91,6 +92,11 @@ class JsonApi:
             case "DELETE":
                 return self._delete(asked, entity)
         return self._individual(asked, entity)
+
+    def _of_type(self, asked: _Asked, upload: str | None) -> Response:
+        if upload:
+            return self._upload(asked, upload)
+        return self._create(asked) if asked.request.method == "POST" else self._collection(asked)
 
     def _index(self, shown: Documents) -> Response:
         links = {name: {"href": f"{shown.base}/{about.path}"} for name, about in self._site.types.items()}
@@ -153,6 +159,19 @@ class JsonApi:
         response.headers["Location"] = asked.shown.url(draft)
         return response
 
+    def _upload(self, asked: _Asked, name: str) -> Response:
+        """A file for a field: https://www.drupal.org/node/3024331"""
+        self._allow(asked, "create", None)
+        check_include(asked.about, name)
+        told = re.fullmatch(r'file; filename="([^"]+)"', asked.request.headers.get("Content-Disposition", ""))
+        if told is None:
+            raise Problem(400, '"Content-Disposition" header is required. A file name in the format "filename=FILENAME" must be provided.')
+        content = asked.request.get_data()
+        values = {"filename": told[1], "uri": {"value": f"public://{told[1]}"}, "filemime": "image/jpeg", "filesize": len(content)}
+        draft = self._site.draft(FILE, values, {})
+        self._site.save(draft)
+        return _reply(document(data=asked.shown.resource(draft), links={"self": {"href": asked.via}}), 201)
+
     def _update(self, asked: _Asked, entity: Entity) -> Response:
         self._allow(asked, "update", entity)
         if asked.about.translatable and asked.langcode not in (entity.langcode, *entity.translations):
@@ -214,11 +233,13 @@ def _check_method(request: Request, match: re.Match[str], about: ResourceType | 
     if request.method in ("POST", "PATCH") or (request.method == "DELETE" and match["place"]):
         if not request.content_type:
             raise Problem(415, 'No "Content-Type" request header specified')
-        if request.mimetype != _TYPE:
+        if request.mimetype != ("application/octet-stream" if match["upload"] else _TYPE):
             raise Problem(415, f'No route found that matches "Content-Type: {request.content_type}"')
 
 
 def _methods(match: re.Match[str], about: ResourceType | None) -> list[str]:
+    if about is not None and match["upload"]:
+        return ["POST"]
     if about is None or about.config or (match["name"] and not match["place"]):
         return ["GET", "HEAD"]
     if match["place"]:

@@ -50,6 +50,7 @@ class Shop:
     store_mail: str = "shop@example.test"
     currencies: tuple[str, ...] = ("USD", "EUR")
     gateways: tuple[str, ...] = ("example", "manual", "stripe")
+    roles: tuple[str, ...] = ("authenticated", "wholesale")
 
 
 def account(name: str, password: str, number: int, permissions: Iterable[str] = ()) -> User:
@@ -67,6 +68,8 @@ def install(site: Site, shop: Shop, users: Iterable[User]) -> str:
         _config(site, "commerce_currency", currency, currency)
     for gateway in shop.gateways:
         _config(site, "commerce_payment_gateway", gateway, _GATEWAYS.get(gateway, gateway))
+    for role in shop.roles if "user_role--user_role" in site.types else ():
+        _config(site, "user_role", role, role.title())
     site.currencies = frozenset(shop.currencies)
     return _store(site, shop)
 

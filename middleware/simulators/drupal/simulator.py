@@ -20,6 +20,7 @@ from middleware.simulators.drupal.access import Authentication, User
 from middleware.simulators.drupal.checkout import ADA, Basket, Charge, Line, Paid, check_out, sold
 from middleware.simulators.drupal.entities import Entity
 from middleware.simulators.drupal.jsonapi import JsonApi
+from middleware.simulators.drupal.operations import OPERATIONS_PATH, STATUS_PATH, Operations
 from middleware.simulators.drupal.outbox import order_event
 from middleware.simulators.drupal.site import ORDER, PRODUCT, VARIATION, Site
 
@@ -42,7 +43,8 @@ class ShopOrder:
 
 
 class DrupalSimulator(Simulator):
-    """`user` and `password` are the service account; `secret` signs order events; `order_fields` are extra text fields."""
+    """`user` and `password` are the service account; `secret` signs order events; `order_fields` are extra text fields. With `catalog`
+    it has terms, attribute values, media, price lists and promotions, with `module` the operations route of commerce_waybill."""
 
     name = "drupal"
 
@@ -59,6 +61,8 @@ class DrupalSimulator(Simulator):
         languages: tuple[str, ...] = ("en", "de"),
         clock: Callable[[], float] = time.time,
         seed_number: int = 0,
+        catalog: bool = False,
+        module: bool = False,
     ) -> None:
         super().__init__(seed=seed_number)
         shop = shop or seed.Shop()
@@ -66,7 +70,7 @@ class DrupalSimulator(Simulator):
         self.secret = secret
         self.events: list[dict[str, Any]] = []
         self.deliverer: Deliverer | None = None
-        self.site = Site(clock=clock, order_fields=tuple(order_fields), workflow=workflow, languages=languages)
+        self.site = Site(clock=clock, order_fields=tuple(order_fields), workflow=workflow, languages=languages, catalog=catalog)
         self.store_uuid = seed.install(self.site, shop, accounts)
         self.authentication = Authentication(accounts, clock)
         self.site.on_order = self._announce
@@ -75,8 +79,11 @@ class DrupalSimulator(Simulator):
         self._baskets: dict[str, Basket] = {}
         self._said: Counter[str] = Counter()
         self._api = JsonApi(self.site, self.authentication, shop.site_name)
+        self.operations = Operations(self.site, self.authentication) if module else None
 
     def answer(self, request: Request) -> Response:
+        if self.operations and request.path in (STATUS_PATH, OPERATIONS_PATH):
+            return self.operations.answer(request)
         return self._api.answer(request)
 
     def deliver_to(self, target: str, *, mischief: Mischief | None = None, seed: int = 0, workers: int = 2) -> Deliverer:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from middleware.simulators.drupal import orders
+from middleware.simulators.drupal.catalog_types import catalog_types
 from middleware.simulators.drupal.entities import Entities, Entity
 from middleware.simulators.drupal.resource_types import Kind, resource_types
 
@@ -20,9 +21,18 @@ class Site:
     """`clock` tells unix seconds; `on_order` hears the kind of event and the saved order; `meanwhile`, when set, runs between
     the loading and the saving of a PATCH, as a second editor would."""
 
-    def __init__(self, *, clock: Callable[[], float], order_fields: Iterable[str], workflow: str, languages: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        order_fields: Iterable[str],
+        workflow: str,
+        languages: tuple[str, ...],
+        catalog: bool = False,
+    ) -> None:
         self.entities = Entities()
-        self.types = resource_types(order_fields)
+        plain = resource_types(order_fields)
+        self.types = catalog_types(plain.values()) if catalog else plain
         self.languages = languages
         self.workflow = workflow
         self.on_order: Callable[[str, Entity], None] = lambda kind, order: None
@@ -55,7 +65,7 @@ class Site:
         before = self.entities.find(draft.uuid)
         if draft.id == _UNSAVED:
             draft.id = self.entities.next_id(draft.type.entity_type)
-        if "changed" in draft.values and before and _differs(draft, before):
+        if "changed" in draft.values and before and self.differs(draft, before):
             draft.values["changed"] = self.now()
         match draft.type.entity_type:
             case "commerce_product":
@@ -68,6 +78,10 @@ class Site:
                 self._save_payment(draft)
             case _:
                 self.entities.put(draft)
+
+    def differs(self, draft: Entity, before: Entity) -> bool:
+        """Whether saving would change anything."""
+        return _differs(draft, before)
 
     def delete(self, entity: Entity) -> None:
         """Delete an entity; a product takes its variations along, a variation leaves its product's list."""

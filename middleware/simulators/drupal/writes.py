@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -41,15 +41,15 @@ def resource_object(body: bytes) -> Json:
     return data
 
 
-def create(site: Site, about: ResourceType, data: Json, *, owner: str, langcode: str) -> Entity:
-    """A valid new entity, not yet saved; raises Problem."""
+def create(site: Site, about: ResourceType, data: Json, *, owner: str, langcode: str, unchecked: Collection[str] = ()) -> Entity:
+    """A valid new entity, not yet saved; `unchecked` fields come later. Raises Problem."""
     values, references = _read(site, about, data)
     if "id" in data and site.entities.find(data["id"]):
         raise Problem(409, "Conflict: Entity already exists.")
     if "uid" in about.references:
         references.setdefault("uid", owner)
     draft = site.draft(about.name, values, references, uuid=data.get("id"), langcode=langcode)
-    _refuse(_violations(site, draft, None, about.validated))
+    _refuse(_violations(site, draft, None, [name for name in about.validated if name not in unchecked]))
     return draft
 
 
