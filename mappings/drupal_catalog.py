@@ -26,6 +26,8 @@ ENTITY_TYPES = {
 """Drupal's entity types; the last three come from commerce_product, commerce_promotion and commerce_pricelist."""
 SOLD_IN_STORES = (Of.PRODUCT, Of.PRICE_LIST, Of.PROMOTION)
 """What must name the stores that it is for."""
+LINKED = (Of.TERM, Of.ATTRIBUTE_VALUE, Of.MEDIA, Of.PRODUCT, Of.VARIATION)
+"""What the module gives a field for ids of other systems."""
 PAGE = 50
 """As many as Drupal puts on a page."""
 

@@ -311,7 +311,8 @@ class Switch(Base):
 class Run(Base):
     """One pull's memory: the watermark (the source's clock) that the next run starts from, and for a feed where it is now:
     `cursor` of the next page, `began_at` by the source's clock, `sweep` numbers its full runs, `is_hinted` says that the source told
-    us of a change since the run began, `is_stale` that its bound was passed and said."""
+    us of a change since the run began, `is_stale` that its bound was passed and said,
+    `full_at` when all of it was read last."""
 
     __tablename__ = "runs"
 
@@ -326,6 +327,7 @@ class Run(Base):
     is_full: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     sweep: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     completed_at: Mapped[datetime | None]
+    full_at: Mapped[datetime | None]
     is_stale: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     is_hinted: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 

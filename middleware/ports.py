@@ -210,6 +210,8 @@ class Write:
     on_gone: str = "unpublish"
     was_gone: bool = False
     targets: Mapping[str, Target] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+    """Ids of the records that it is made of: `connection:kind/source id`."""
     file_of: Callable[[str, str], Blob] = _no_files
     """A file of a source by connection and reference; raises `CallError`."""
 

@@ -108,7 +108,8 @@ class Connection:
     recognised). `live` says which of the provider's environments it talks to. `payment_writer` says who writes the state of this
     provider's payments in the shop: `observe` (the shop's own gateway module; we only watch) or `own` (we do). `deletion_guard` is the
     share of a feed beyond which vanished records are not taken back unless a person allows it. `every` says how often a feed is
-    pulled, kind → seconds, for example {stock = 60, products = 3600}; without it only by command.
+    pulled, kind → seconds, for example {stock = 60, products = 3600}; without it only by command. `full_every` says how often all of
+    it is read, which finds out what is gone; `stale_after` after how many seconds a feed that is behind is an alarm.
     """
 
     name: str
@@ -131,6 +132,8 @@ class Connection:
     payment_writer: str = "observe"
     deletion_guard: float = 0.2
     every: Mapping[str, float] = field(default_factory=dict)
+    full_every: Mapping[str, float] = field(default_factory=dict)
+    stale_after: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from middleware import inbox, routes
 from middleware.database import drop_partitions, ensure_partitions
 from middleware.errors import Busy, CallError, UnknownOutcome
-from middleware.feeds import pushes
+from middleware.feeds import lag, pushes
 from middleware.feeds.pulls import due_pulls
 from middleware.leases import locked_order
 from middleware.models import MONTHLY, Call, CallState
@@ -75,6 +75,7 @@ def sweep(runtime: Runtime) -> None:
         runtime.ring("pull", "catalog", f"{connection_name}/{kind}")
     for shop in pushes.waiting(runtime):
         runtime.ring("push", "catalog", shop)
+    lag.watch(runtime)
     if _house_is_due(runtime):
         runtime.ring("keep_house", "reports")
 

@@ -97,7 +97,7 @@ class Connector:
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
         bundles = (self._option["product_type"], self._option["variation_type"], self._option["store_type"], self._option["store"])
-        self._resources = Resources(connection.name, self._ask, *bundles)
+        self._resources = Resources(connection.name, self._ask, *bundles, has_links=lambda: "operations" in self._abilities())
         self._catalog = Catalog(self._resources)
         self._capabilities: frozenset[str] = frozenset()
         self._probed = 0.0

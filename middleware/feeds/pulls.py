@@ -6,6 +6,7 @@ is our clock before page 1, less the overlap, and moves only when the run comple
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -73,24 +74,36 @@ def pull(runtime: Runtime, feed: Feed, *, full: bool = False, allow_deletions: b
 
 
 def due_pulls(runtime: Runtime) -> list[tuple[str, str]]:
-    """The feeds that should be pulled now, by their connections' `every`."""
-    wanted = {(name, kind): seconds for name, one in runtime.settings.connections.items() for kind, seconds in one.every.items() if seconds}
-    if not wanted:
+    """The feeds that should be pulled now, by their connections' `every` and `full_every`."""
+    rhythms = {
+        (name, kind): one.every.get(kind, 0.0) or math.inf
+        for name, one in runtime.settings.connections.items()
+        for kind in {**one.every, **one.full_every}
+    }
+    if not rhythms:
         return []
     with runtime.engine.connect() as connection:
         runs = {(row.connection, row.kind): row for row in connection.execute(_RUNS)}
         off = set(connection.execute(text("SELECT connection FROM switches")).scalars())
+    on = sorted(key for key in rhythms if key[0] not in off and key in runtime.feeds)
+    return [key for key in on if _is_due(runtime, key, runs.get(key), rhythms[key])]
+
+
+def _is_due(runtime: Runtime, key: tuple[str, str], run: Any, seconds: float) -> bool:
     now = runtime.now()
-    due = []
-    for key, seconds in sorted(wanted.items()):
-        run = runs.get(key)
-        if key[0] in off or key not in runtime.feeds or (run and run.lease_until and run.lease_until > now):
-            continue
-        # After a failure the next attempt waits as long as after a success.
-        last = None if run is None else max(filter(None, (run.due_at, run.completed_at)))
-        if run is None or last is None or run.is_hinted or now >= last + timedelta(seconds=seconds):
-            due.append(key)
-    return due
+    if run is None or run.is_hinted:
+        return run is None or run.lease_until is None or run.lease_until <= now
+    if run.lease_until and run.lease_until > now:
+        return False
+    # After a failure the next attempt waits as long as after a success.
+    waited = (now - max(filter(None, (run.due_at, run.completed_at)))).total_seconds()
+    full = runtime.settings.connections[key[0]].full_every.get(key[1], math.inf)
+    return waited >= seconds or (waited >= min(full, seconds) and _is_full_due(runtime, *key, run.full_at))
+
+
+def _is_full_due(runtime: Runtime, connection: str, kind: str, full_at: datetime | None) -> bool:
+    every = runtime.settings.connections[connection].full_every.get(kind, 0.0)
+    return bool(every) and (full_at is None or runtime.now() >= full_at + timedelta(seconds=every))
 
 
 def preview(runtime: Runtime, feed: Feed) -> Pulled:
@@ -121,7 +134,7 @@ def _claim(runtime: Runtime, feed: Feed, full: bool) -> _Run | None:
             return None
         begins = row.began_at is None or (full and not row.is_full)
         if begins:
-            is_full = full or row.watermark is None
+            is_full = full or row.watermark is None or _is_full_due(runtime, feed.connection, feed.kind, row.full_at)
             sweep = row.sweep + 1 if is_full else row.sweep
             connection.execute(_BEGIN, feed.of(began=now, is_full=is_full, sweep=sweep))
             connection.execute(sweeps.FORGET, feed.of())
@@ -199,7 +212,7 @@ _CLAIM = text(
 INSERT INTO runs (connection, kind, due_at, lease_until) VALUES (:connection, :kind, :now, :lease)
 ON CONFLICT (connection, kind) DO UPDATE SET lease_until = :lease, due_at = :now, is_hinted = false
 WHERE runs.lease_until IS NULL OR runs.lease_until < :now
-RETURNING watermark, cursor, began_at, is_full, sweep
+RETURNING watermark, cursor, began_at, is_full, sweep, full_at
 """
 )
 _BEGIN = text(
@@ -209,11 +222,12 @@ _STEP = text(
     "UPDATE runs SET cursor = :cursor, lease_until = :lease WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
 _END = text(
-    "UPDATE runs SET watermark = :watermark, cursor = '', began_at = NULL, lease_until = NULL, completed_at = :now, detail = :detail"
+    "UPDATE runs SET watermark = :watermark, cursor = '', began_at = NULL, lease_until = NULL, completed_at = :now, detail = :detail,"
+    " full_at = CASE WHEN is_full THEN :now ELSE full_at END"
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
 _STOP = text(
     "UPDATE runs SET lease_until = NULL, detail = :detail, began_at = CASE WHEN :anew THEN NULL ELSE began_at END"
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
-_RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted FROM runs")
+_RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted, full_at FROM runs")

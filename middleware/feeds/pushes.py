@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from mappings.wanted import Of, name_of
 from middleware.domain.retry import Retry
 from middleware.errors import CallError, Rejected, SourceFailed
-from middleware.feeds import references
+from middleware.feeds import lineage, references
 from middleware.feeds.merging import release
 from middleware.feeds.owners import fields_of
 from middleware.feeds.references import Claimed
@@ -54,8 +54,9 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
         references.park(connection, waiting, now)
     with runtime.engine.begin() as connection:
         references.look_again(connection, shop, list(waiting), now)
+        links = lineage.links(connection, [item.name for item in claimed if item.row.id not in waiting])
     ended["waiting"] += len(waiting)
-    items = [_item(runtime, item, known) for item in claimed if item.row.id not in waiting]
+    items = [_item(runtime, item, known, links.get(item.name, ())) for item in claimed if item.row.id not in waiting]
     if not items:
         return +ended
     try:
@@ -76,7 +77,7 @@ def _claim(runtime: Runtime, connection: Connection, shop: str, limit: int, now:
     return [Claimed(row, fields_of(runtime, row)) for row in rows]
 
 
-def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target]) -> _Item:
+def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target], links: tuple[str, ...]) -> _Item:
     row = item.row
     parent = known.get(row.parent if row.kind == Of.TRANSLATION else name_of(Of.PRODUCT, row.parent))
     write = Write(
@@ -92,6 +93,7 @@ def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target]) -> _Item
         row.on_gone,
         row.was_gone,
         {name: known[name] for name in item.needs if name in known},
+        links,
         partial(_file, runtime),
     )
     return _Item(row.id, row.wanted, row.attempts, write)

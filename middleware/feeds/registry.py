@@ -23,7 +23,7 @@ def load(settings: Settings) -> dict[tuple[str, str], Table]:
     """Tables by (connection, kind); raises `SettingsError` with every mistake, each with its file."""
     tables: dict[tuple[str, str], Table] = {}
     mistakes: list[str] = []
-    for file in sorted(settings.tables.glob("*.toml")):
+    for file in sorted(settings.tables.glob("*.toml")) if settings.tables.parts else ():
         found = _read(file, mistakes)
         if found is None:
             continue

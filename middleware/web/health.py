@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from middleware.broker import MEMORY
 from middleware.database import revisions
+from middleware.feeds import lag
 from middleware.runtime import Runtime
 from middleware.settings import metrics_are_shared
 
@@ -107,4 +108,5 @@ class Backlog(Collector):
                 oldest.add_metric([kind, lane], float(age or 0))
             for kind, name, cause, count in connection.execute(_DEAD):
                 dead.add_metric([kind, name, cause], count)
+            yield from lag.metrics(self._runtime, connection)
         yield from (backlog, oldest, dead)

@@ -27,6 +27,8 @@ class Resources:
     variation_bundle: str = "default"
     store_bundle: str = "online"
     store: str = ""
+    has_links: Callable[[], bool] = lambda: False
+    """Whether things of the shop have the module's field for ids of other systems."""
     _configured: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def bundle(self, kind: str, bundle: str) -> str:
@@ -53,6 +55,8 @@ class Resources:
                 relationships[name] = {"data": linked}
         if write.was_gone:
             attributes.setdefault("status", True)
+        if write.links and write.kind in words.LINKED and self.has_links():
+            attributes["waybill_links"] = list(write.links)
         return self._resource(self.type_of(write), uuid, attributes, relationships)
 
     def new_body(self, write: Write) -> dict[str, Any]:

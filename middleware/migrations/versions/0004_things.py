@@ -47,7 +47,8 @@ CREATE TABLE shapes (
     PRIMARY KEY (connection, kind)
 );
 
-ALTER TABLE runs ADD COLUMN is_stale BOOLEAN DEFAULT false NOT NULL;
+ALTER TABLE runs ADD COLUMN is_stale BOOLEAN DEFAULT false NOT NULL,
+    ADD COLUMN full_at TIMESTAMP WITH TIME ZONE;
 """
 
 
@@ -57,7 +58,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE sweeps, shapes")
-    op.execute("ALTER TABLE runs DROP COLUMN is_stale")
+    op.execute("ALTER TABLE runs DROP COLUMN is_stale, DROP COLUMN full_at")
     op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parent, ix_records_key, ix_records_things, ix_records_missed")
     op.execute("CREATE INDEX ix_items_waiting ON items (shop, due_at) WHERE state = 'waiting'")
     for column in ("family", "bundle", "rank", "on_gone", "was_gone", "waits_for"):
