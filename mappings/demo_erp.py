@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import fields
 
 from mappings.canonical import FulfilmentChange, FulfilmentState, Order, Shipment
-from mappings.fields import Identifier, Instant, Payload
+from mappings.fields import Exact, Identifier, Instant, Payload
 
 STATUSES = {
     "draft": FulfilmentState.DRAFT,
@@ -36,7 +37,42 @@ class OrderSchema(Payload):
     parcels = fields.List(fields.Nested(ParcelSchema), load_default=list)
 
 
-_ORDER = OrderSchema()
+FEEDS = ("prices", "stock")
+"""Its lists of articles."""
+
+
+class PriceSchema(Payload):
+    list = fields.String(load_default="")
+    group = fields.String(load_default="")
+    currency = fields.String(required=True)
+    amount = Exact(required=True)
+    min_quantity = Exact(load_default=Decimal(1))
+    valid_from = fields.String(load_default=None, allow_none=True)
+    valid_to = fields.String(load_default=None, allow_none=True)
+    tax_included = fields.Boolean(load_default=None, allow_none=True)
+
+
+class PricesSchema(Payload):
+    sku = Identifier(required=True)
+    prices = fields.List(fields.Nested(PriceSchema), required=True)
+
+
+class StockSchema(Payload):
+    sku = Identifier(required=True)
+    warehouses = fields.Dict(fields.String(), Exact(), required=True)
+
+
+_ORDER, _PRICES, _STOCK = OrderSchema(), PricesSchema(), StockSchema()
+
+
+def article(kind: str, raw: Any) -> dict[str, Any]:
+    """An article's prices or stock as every feed has them; raises marshmallow's ValidationError."""
+    if kind == "prices":
+        return dict(_PRICES.load(raw))
+    found = _STOCK.load(raw)
+    places = {code: {"on_hand": count, "available": count} for code, count in found["warehouses"].items()}
+    on_hand = sum(found["warehouses"].values(), Decimal(0))
+    return {"sku": found["sku"], "on_hand": on_hand, "available": on_hand, "locations": places}
 
 
 def change(raw: Mapping[str, Any]) -> FulfilmentChange:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
 from enum import StrEnum
+from typing import Any
 
 from mappings.canonical import ISO_EXPONENTS
 
@@ -70,3 +71,13 @@ def price(amount: Decimal, currency: str, rounding: str) -> dict[str, str]:
     if exact != amount and not rounding:
         raise NotMoney(f"is finer than {currency} allows")
     return {"number": format(exact.normalize(), "f"), "currency_code": currency}
+
+
+def plain_price(prices: Any) -> Any:
+    """Of several prices (as feeds of prices have them) the one without list, group and dates, from one piece on, or None."""
+    for one in prices if isinstance(prices, list) else []:
+        if isinstance(one, Mapping) and not any(map(one.get, ("list", "group", "valid_from", "valid_to"))):
+            quantity = one.get("min_quantity")
+            if quantity is None or (isinstance(quantity, int | Decimal) and quantity <= 1):
+                return one
+    return None

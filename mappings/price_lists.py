@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mappings.money import is_currency
+from mappings.money import is_currency, plain_price
 from mappings.rules import Kind, Refused, Rule, search
 from mappings.values import a_date, exact, money
 from mappings.wanted import CONFIGURED, Of, Thing, name_of, refers_to
@@ -33,14 +33,6 @@ class PriceLists:
     roles: Mapping[str, str] = field(default_factory=dict)
 
 
-def base_price(prices: Any) -> Any:
-    """Of several prices the plain one: no list, no group, one piece, no dates."""
-    for one in prices if isinstance(prices, list) else []:
-        if isinstance(one, Mapping) and not any(map(one.get, ("list", "group", "valid_from", "valid_to"))) and _quantity(one) <= 1:
-            return one
-    return None
-
-
 def things(lists: PriceLists, sku: str, record: Any) -> Iterator[Thing]:
     """The lists and entries of one record's prices; raises `Refused`."""
     found = search(lists.source, record)
@@ -48,7 +40,7 @@ def things(lists: PriceLists, sku: str, record: Any) -> Iterator[Thing]:
         return
     if not isinstance(found, list):
         raise Refused(lists.source, "is no list of prices", found)
-    base = base_price(found)
+    base = plain_price(found)
     for index, one in enumerate(found):
         if not isinstance(one, Mapping):
             raise Refused(f"{lists.source}[{index}]", "is no price", one)

@@ -12,7 +12,7 @@ import jmespath
 from jmespath import functions
 from jmespath.parser import ParsedResult
 
-from mappings.money import TaxRule
+from mappings.money import TaxRule, plain_price
 from mappings.wanted import Of, Reject
 
 
@@ -77,11 +77,15 @@ def shown(value: Any) -> str:
 
 
 class _Functions(functions.Functions):  # type: ignore[misc]
-    """jmespath's own `sum` adds with binary floating point; `total` is exact."""
+    """`total` is an exact sum (jmespath's own `sum` adds with binary floating point), `plain_price` the base price of several."""
 
     @functions.signature({"types": ["array"]})  # type: ignore[untyped-decorator]
     def _func_total(self, numbers: list[Any]) -> Any:
         return sum(one for one in numbers if one is not None)
+
+    @functions.signature({"types": ["array", "null"]})  # type: ignore[untyped-decorator]
+    def _func_plain_price(self, prices: Any) -> Any:
+        return plain_price(prices)
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())

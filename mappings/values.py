@@ -129,6 +129,8 @@ def money(rule: Rule, amount: Decimal, currency: str, record: Any, included: Any
         if said is None:
             raise Refused(tax.included, "does not say whether the price holds the tax")
         rate = _rate(rule, record)
+        if amount < 0:
+            raise Refused(rule.source, "is negative", amount)
         amount = with_tax_as_wanted(amount, want=tax.want, included=yes_or_no(tax.included, said), rate=rate)
     try:
         return price(amount, currency, rule.rounding)

@@ -84,8 +84,9 @@ def merge(
     items = _items(feed, [result for _, result in results if isinstance(result, Wanted)], now)
     if items:
         connection.execute(statements.MERGE, items)
-        parents = sorted({item["parent"] for item in items if item["kind"] == Of.VARIATION and item["parent"]})
-        release(connection, feed.table.shop, [variation_of(parent) for parent in parents], now)
+        keys = {of: [item["key"] for item in items if item["kind"] == of] for of in (Of.VARIATION, Of.PRODUCT)}
+        values = {"shop": feed.table.shop, "skus": keys[Of.VARIATION], "products": keys[Of.PRODUCT], "now": now}
+        connection.execute(statements.RELEASE_FAMILIES, values)
 
 
 def take_back(connection: Connection, feed: Feed, names: Iterable[str], now: datetime) -> None:

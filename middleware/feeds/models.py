@@ -65,7 +65,7 @@ class RecordRow(Base):
 class ItemRow(Base):
     """What is wanted of one thing of a shop: each feed's fields are a part, `wanted` and `written` are SHA-256 of all parts. In sync is
     compare-and-set on the hash that was sent. A `family` (a product with its variations) is written together; `waits_for` are names of
-    things that must be written before. States: waiting, in_sync, rejected."""
+    things that must be written before; what a catalog `made` ends when no catalog has it any more. States: waiting, in_sync, rejected."""
 
     __tablename__ = "items"
     __table_args__ = (
@@ -85,6 +85,7 @@ class ItemRow(Base):
     parent: Mapped[str] = mapped_column(_BYTEWISE, server_default=text("''"))
     family: Mapped[str] = mapped_column(_BYTEWISE, Computed("CASE WHEN parent = '' THEN key ELSE parent END", persisted=True))
     on_gone: Mapped[str] = mapped_column(server_default=text("'unpublish'"))
+    made: Mapped[bool] = mapped_column(server_default=text("true"))
     was_gone: Mapped[bool] = mapped_column(server_default=text("false"))
     waits_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     parts: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -50,7 +50,7 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
     with runtime.engine.begin() as connection:
         claimed = _claim(runtime, connection, shop, limit, now, lease, token)
         known = references.targets(connection, shop, claimed)
-        waiting = references.waits(connection, shop, claimed, known)
+        waiting = references.waits(claimed, known)
         references.park(connection, waiting, now)
     with runtime.engine.begin() as connection:
         references.look_again(connection, shop, list(waiting), now)
@@ -88,9 +88,9 @@ def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target], links: t
         row.remote_id,
         parent.remote_id if parent else "",
         any(part["makes"] for part in row.parts.values()),
-        not row.parts,
+        item.is_gone,
         row.bundle,
-        row.on_gone,
+        row.on_gone if row.made else "keep",  # the shop's own things end nowhere but in the shop
         row.was_gone,
         {name: known[name] for name in item.needs if name in known},
         links,
@@ -119,15 +119,25 @@ def _record(
     ended: Counter[str] = Counter()
     now = runtime.now()
     new = []
+    failed = {item.write.key for item, answer in zip(items, answers, strict=True) if item.write.kind == Of.PRODUCT and answer.error}
     for item, answer in zip(items, answers, strict=True):
-        values = {"id": item.id, "token": token, "sent": item.wanted, "now": now, **_ending(runtime, item, answer, now)}
-        values["is_gone"] = item.write.is_gone
+        write = item.write
+        is_orphan = write.kind == Of.VARIATION and isinstance(answer.error, Rejected) and write.parent in failed and not write.parent_id
+        ending = _with_product(write, now) if is_orphan else _ending(runtime, item, answer, now)
+        values = {"id": item.id, "token": token, "sent": item.wanted, "now": now, "is_gone": write.is_gone, "waits_for": [], **ending}
         connection.execute(_END, values)
         ended[str(values["outcome"])] += 1
-        if answer.error is None and answer.remote_id and not item.write.remote_id:
-            new.append(name_of(item.write.kind, item.write.key))
+        if answer.error is None and answer.remote_id and not write.remote_id:
+            new.append(name_of(write.kind, write.key))
     release(connection, shop, new, now)
     return ended
+
+
+def _with_product(write: Write, now: datetime) -> Mapping[str, Any]:
+    """A new variation whose product was refused waits for it."""
+    product = name_of(Of.PRODUCT, write.parent)
+    common = {"remote_id": "", "field": "", "due": now + references.LOOK_AGAIN, "burnt": 0, "is_deleted": False}
+    return {**common, "outcome": "waiting", "state": "waiting", "cause": f"waits for {product}", "waits_for": [product]}
 
 
 def _ending(runtime: Runtime, item: _Item, answer: Written, now: datetime) -> Mapping[str, Any]:
@@ -169,7 +179,7 @@ WITH due AS (
 )
 UPDATE items i SET token = :token, lease_until = :lease, waits_for = '{}' FROM due WHERE i.id = due.id
 RETURNING i.id, i.kind, i.key, i.parent, i.parts, i.wanted, i.attempts, i.remote_id, i.rank, i.family,
-  i.bundle, i.on_gone, i.was_gone, i.shop
+  i.bundle, i.on_gone, i.made, i.was_gone, i.shop
 """
 )
 _UNCLAIM = text("UPDATE items SET token = NULL, lease_until = NULL WHERE id = :id")
@@ -182,6 +192,7 @@ UPDATE items SET token = NULL, lease_until = NULL,
   was_gone = CASE WHEN :state = 'in_sync' THEN :is_gone ELSE was_gone END,
   state = CASE WHEN wanted = :sent THEN :state ELSE 'waiting' END,
   cause = CASE WHEN wanted = :sent THEN :cause ELSE '' END, field = CASE WHEN wanted = :sent THEN :field ELSE '' END,
+  waits_for = CASE WHEN wanted = :sent THEN CAST(:waits_for AS text[]) ELSE '{}' END,
   attempts = CASE WHEN :state = 'waiting' AND wanted = :sent THEN attempts + :burnt ELSE 0 END,
   due_at = CASE WHEN wanted = :sent THEN :due ELSE :now END
 WHERE id = :id AND token = :token

@@ -29,8 +29,13 @@ class Claimed:
         return name_of(self.row.kind, self.row.key)
 
     @property
+    def is_gone(self) -> bool:
+        """Nobody makes it any more: a price or a stock level alone keeps nothing alive."""
+        return not any(part["makes"] for part in self.row.parts.values()) and (self.row.made or not self.row.parts)
+
+    @property
     def needs(self) -> list[str]:
-        if not self.row.parts:  # what ends needs nothing but itself
+        if self.is_gone:  # what ends needs nothing but itself
             return [self.row.parent] if self.row.kind == Of.TRANSLATION else []
         names = list(references_in(self.fields))
         if self.row.kind == Of.TRANSLATION:
@@ -50,27 +55,24 @@ def targets(connection: Connection, shop: str, items: Sequence[Claimed]) -> dict
     return {name_of(row.kind, row.key): Target(row.kind, row.bundle, row.remote_id) for row in rows}
 
 
-def waits(connection: Connection, shop: str, items: Sequence[Claimed], known: Mapping[str, Target]) -> dict[int, list[str]]:
-    """By item, what it has to wait for. A family is written together, so that a variation need not wait for the product beside it,
-    and a product only for the first of its variations."""
+def waits(items: Sequence[Claimed], known: Mapping[str, Target]) -> dict[int, list[str]]:
+    """By item, what it has to wait for. A new product and its variations are written together: a variation waits for its product, and
+    the product for the first of them that is ready, unless they are side by side."""
     beside = {item.name for item in items if item.row.kind == Of.PRODUCT}
-    found = {}
+    found: dict[int, list[str]] = {}
     for item in items:
         missing = [name for name in item.needs if name not in known and not (item.row.kind == Of.VARIATION and name in beside)]
         if missing:
             found[item.row.id] = missing
-    families = {item.row.parent for item in items if item.row.kind == Of.VARIATION and item.row.id not in found}
-    new = [item.row for item in items if item.row.kind == Of.PRODUCT and not item.row.remote_id and item.row.parts]
-    alone = [row for row in new if row.key not in families and row.id not in found]
-    if alone:
-        values = {"shop": shop, "keys": [row.key for row in alone]}
-        have = set(connection.execute(_PARENTS, values).scalars())
-        found |= {row.id: [variation_of(row.key)] for row in alone if row.key not in have}
-    # A variation whose product waits, waits with it.
-    parked = {item.name for item in items if item.row.id in found}
+    ready = {item.row.parent for item in items if item.row.kind == Of.VARIATION and item.row.id not in found}
+    for item in items:
+        row = item.row
+        if row.kind == Of.PRODUCT and not item.is_gone and not row.remote_id and row.id not in found and row.key not in ready:
+            found[row.id] = [variation_of(row.key)]
+    parked = {item.name for item in items if item.row.id in found and item.name not in known and not item.row.remote_id}
     for item in items:
         product = name_of(Of.PRODUCT, item.row.parent)
-        if item.row.kind == Of.VARIATION and item.row.id not in found and product in parked and product not in known:
+        if item.row.kind == Of.VARIATION and item.row.id not in found and product in parked:
             found[item.row.id] = [product]
     return found
 
@@ -87,9 +89,11 @@ def park(connection: Connection, waiting: Mapping[int, list[str]], now: datetime
 
 
 def look_again(connection: Connection, shop: str, items: Sequence[int], now: datetime) -> None:
-    """What was written while an item was parked did not see it wait."""
+    """What was written while an item was parked did not see it wait; and a product and a variation that wait for nothing but each
+    other go together."""
     if items:
         connection.execute(_LOOK_AGAIN, {"shop": shop, "ids": list(items), "now": now})
+        connection.execute(_TOGETHER, {"shop": shop, "ids": list(items), "now": now})
 
 
 def _circle(connection: Connection, item: int) -> list[str]:
@@ -120,16 +124,25 @@ _WAITING = text(
     f"SELECT kind, key, waits_for FROM items, {_NAMED}"  # noqa: S608 - our own words
     " WHERE shop = :shop AND kind = named.of AND key = named.code AND waits_for <> '{}'"
 )
-_PARENTS = text("SELECT DISTINCT parent FROM items WHERE shop = :shop AND kind = 'variation' AND parent = ANY(:keys) AND parts <> '{}'")
 _ITEM = text("SELECT shop, kind, key, waits_for FROM items WHERE id = :id")
 _PARK = text("UPDATE items SET token = NULL, lease_until = NULL, waits_for = :names, cause = :cause, due_at = :due WHERE id = :id")
 _REFUSE = text("UPDATE items SET state = 'rejected', cause = :cause, field = waits_for[1] WHERE id = :id")
 _LOOK_AGAIN = text(
     """
 UPDATE items i SET waits_for = '{}', cause = '', due_at = :now WHERE i.id = ANY(:ids) AND i.state = 'waiting' AND i.waits_for <> '{}'
-  AND NOT EXISTS (SELECT 1 FROM unnest(i.waits_for) AS name WHERE CASE WHEN name LIKE 'a variation of %'
-    THEN NOT EXISTS (SELECT 1 FROM items v WHERE v.shop = :shop AND v.kind = 'variation' AND 'a variation of product/' || v.parent = name)
-    ELSE NOT EXISTS (SELECT 1 FROM items t WHERE t.shop = :shop AND t.kind = split_part(name, '/', 1)
-      AND t.key = substr(name, strpos(name, '/') + 1) AND t.remote_id <> '') END)
+  AND NOT EXISTS (SELECT 1 FROM unnest(i.waits_for) AS name WHERE name LIKE 'a variation of %'
+    OR NOT EXISTS (SELECT 1 FROM items t WHERE t.shop = :shop AND t.kind = split_part(name, '/', 1)
+      AND t.key = substr(name, strpos(name, '/') + 1) AND t.remote_id <> ''))
+"""
+)
+_TOGETHER = text(
+    """
+WITH family AS (
+  SELECT p.id AS product, v.id AS variation FROM items p JOIN items v ON v.shop = p.shop AND v.parent = p.key AND v.kind = 'variation'
+  WHERE p.shop = :shop AND p.kind = 'product' AND (p.id = ANY(:ids) OR v.id = ANY(:ids)) AND p.state = 'waiting' AND v.state = 'waiting'
+    AND p.waits_for = ARRAY['a variation of product/' || p.key] AND v.waits_for = ARRAY['product/' || p.key]
+)
+UPDATE items i SET waits_for = '{}', cause = '', due_at = :now FROM family
+WHERE i.id IN (family.product, family.variation) AND i.lease_until IS NULL
 """
 )

@@ -47,10 +47,11 @@ WHERE NOT EXISTS (SELECT 1 FROM records WHERE connection = :connection AND kind 
 # What is wanted is the hash of all parts, which jsonb keeps in one order; what is written already is in sync at once.
 MERGE = text(
     """
-INSERT INTO items AS i (shop, kind, key, bundle, rank, parent, on_gone, parts, wanted, state, due_at, changed_at)
-VALUES (:shop, :kind, :key, :bundle, :rank, :parent, :on_gone, CAST(:parts AS jsonb),
+INSERT INTO items AS i (shop, kind, key, bundle, rank, parent, on_gone, made, parts, wanted, state, due_at, changed_at)
+VALUES (:shop, :kind, :key, :bundle, :rank, :parent, :on_gone, :makes, CAST(:parts AS jsonb),
   sha256(convert_to(CAST(CAST(:parts AS jsonb) AS text), 'UTF8')), 'waiting', :now, :now)
 ON CONFLICT (shop, kind, key) DO UPDATE SET parent = CASE WHEN :makes AND excluded.parent <> '' THEN excluded.parent ELSE i.parent END,
+  made = i.made OR :makes,
   bundle = CASE WHEN :makes THEN excluded.bundle ELSE i.bundle END,
   on_gone = CASE WHEN :makes THEN excluded.on_gone ELSE i.on_gone END,
   parts = i.parts || excluded.parts,
@@ -67,6 +68,19 @@ UPDATE items SET parts = parts - :part, wanted = sha256(convert_to(CAST(parts - 
   cause = '', field = '', attempts = 0, waits_for = '{}', due_at = :now, changed_at = :now
 FROM unnest(CAST(:kinds AS text[]), CAST(:keys AS text[])) AS taken(of, code)
 WHERE shop = :shop AND kind = taken.of AND key = taken.code AND parts ? :part
+"""
+)
+# What waits for a member of its own family, and a new product that was refused, are tried again when any member changes.
+RELEASE_FAMILIES = text(
+    """
+WITH changed AS (
+  SELECT DISTINCT family FROM items WHERE shop = :shop
+    AND ((kind = 'variation' AND key = ANY(:skus)) OR (kind = 'product' AND key = ANY(:products)))
+)
+UPDATE items i SET state = 'waiting', waits_for = '{}', cause = '', field = '', attempts = 0, due_at = :now FROM changed
+WHERE i.shop = :shop AND ((i.kind = 'product' AND i.key = changed.family) OR (i.kind = 'variation' AND i.parent = changed.family))
+  AND i.lease_until IS NULL AND i.remote_id = '' AND (i.waits_for && ARRAY['product/' || changed.family,
+    'a variation of product/' || changed.family] OR (i.kind = 'product' AND i.state = 'rejected'))
 """
 )
 RELEASE = text(

@@ -14,6 +14,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from middleware.simulators._server import Simulator, reply, route
+from middleware.simulators.erp_articles import Articles
 from middleware.simulators.erp_rules import Problem, problems
 
 _ROUTES = Map(
@@ -21,6 +22,8 @@ _ROUTES = Map(
         Rule("/orders", endpoint="create", methods=["POST"]),
         Rule("/orders", endpoint="browse", methods=["GET"]),
         Rule("/orders/<int:order_id>", endpoint="read", methods=["GET"]),
+        Rule("/<any(prices, stock):kind>", endpoint="browse_articles", methods=["GET"]),
+        Rule("/<any(prices, stock):kind>/<path:sku>", endpoint="read_article", methods=["GET"]),
     ]
 )
 
@@ -89,6 +92,7 @@ class ErpSimulator(Simulator):
     ) -> None:
         super().__init__(seed=seed)
         self.orders: list[ErpOrder] = []
+        self.articles = Articles(clock)
         self.key = key
         self._skus = None if skus is None else frozenset(skus)
         self._clock = clock
@@ -153,6 +157,21 @@ class ErpSimulator(Simulator):
         )
         page = found[: max(limit, 1)]
         return reply({"orders": [order.shown() for order in page], "next": _next(page[-1], limit) if len(found) > len(page) else None})
+
+    def browse_articles(self, request: Request, kind: str) -> Response:
+        """A page of what changed since an instant, ordered by number."""
+        try:
+            since, limit = _instant(request.args.get("changed_since", "")), min(int(request.args.get("limit", 100)), 500)
+        except ValueError:
+            return _unprocessable([Problem("changed_since, limit", "expected RFC 3339, a number")])
+        records, after = self.articles.page(kind, since, request.args.get("after", ""), limit)
+        return reply({"articles": records, "next": after or None})
+
+    def read_article(self, request: Request, kind: str, sku: str) -> Response:
+        article = self.articles.find(sku)
+        if article is None:
+            raise NotFound
+        return reply(article.shown(kind))
 
     def _find(self, order_id: int) -> ErpOrder:
         if not 0 < order_id <= len(self.orders):

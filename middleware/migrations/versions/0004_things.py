@@ -20,6 +20,7 @@ ALTER TABLE items ALTER COLUMN key TYPE TEXT COLLATE "C",
     ADD COLUMN bundle TEXT DEFAULT 'default' NOT NULL,
     ADD COLUMN rank SMALLINT DEFAULT 4 NOT NULL,
     ADD COLUMN on_gone TEXT DEFAULT 'unpublish' NOT NULL,
+    ADD COLUMN made BOOLEAN DEFAULT true NOT NULL,
     ADD COLUMN was_gone BOOLEAN DEFAULT false NOT NULL,
     ADD COLUMN waits_for TEXT[] DEFAULT '{}' NOT NULL;
 ALTER TABLE items ADD COLUMN family TEXT COLLATE "C" GENERATED ALWAYS AS (CASE WHEN parent = '' THEN key ELSE parent END) STORED;
@@ -61,7 +62,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE runs DROP COLUMN is_stale, DROP COLUMN full_at")
     op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parent, ix_records_key, ix_records_things, ix_records_missed")
     op.execute("CREATE INDEX ix_items_waiting ON items (shop, due_at) WHERE state = 'waiting'")
-    for column in ("family", "bundle", "rank", "on_gone", "was_gone", "waits_for"):
+    for column in ("family", "bundle", "rank", "on_gone", "made", "was_gone", "waits_for"):
         op.execute(f"ALTER TABLE items DROP COLUMN {column}")
     op.execute("DELETE FROM items WHERE kind NOT IN ('product', 'variation')")
     op.execute("ALTER TABLE records DROP COLUMN things")

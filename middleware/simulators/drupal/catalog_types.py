@@ -17,16 +17,21 @@ _STATUS = {"status": Field(Kind.BOOLEAN, True)}
 _TIMES = {"created": Field(Kind.TIME), "changed": Field(Kind.TIME, frozen=True)}
 _NAMED = {"langcode": Field(Kind.LANGCODE, frozen=True), "name": Field(required=True)}
 _LISTED = "commerce_product_variation"
+_LINKED = ("commerce_product", "commerce_product_variation", "commerce_product_attribute_value", "media", "taxonomy_term")
 _CATALOG = ("administer commerce_product",)
 
 
-def catalog_types(plain: Iterable[ResourceType]) -> dict[str, ResourceType]:
-    """The types of a plain shop with what a catalog adds to them, by name."""
+def catalog_types(plain: Iterable[ResourceType], *, linked: bool) -> dict[str, ResourceType]:
+    """The types of a plain shop with what a catalog adds to them, by name; `linked` ones have the module's field for outside ids."""
     found = {about.name: about for about in plain}
     for name, (fields, references) in _ADDED.items():
         about = found[name]
         found[name] = replace(about, fields={**about.fields, **fields}, references={**about.references, **references})
-    return found | {about.name: about for about in _types()}
+    found |= {about.name: about for about in _types()}
+    for about in list(found.values()) if linked else ():
+        if about.entity_type in _LINKED:
+            found[about.name] = replace(about, fields={**about.fields, "waybill_links": Field(Kind.RAW)})
+    return found
 
 
 _ADDED: dict[str, tuple[dict[str, Field], dict[str, Reference]]] = {

@@ -70,7 +70,9 @@ class DrupalSimulator(Simulator):
         self.secret = secret
         self.events: list[dict[str, Any]] = []
         self.deliverer: Deliverer | None = None
-        self.site = Site(clock=clock, order_fields=tuple(order_fields), workflow=workflow, languages=languages, catalog=catalog)
+        self.site = Site(
+            clock=clock, order_fields=tuple(order_fields), workflow=workflow, languages=languages, catalog=catalog, linked=module
+        )
         self.store_uuid = seed.install(self.site, shop, accounts)
         self.authentication = Authentication(accounts, clock)
         self.site.on_order = self._announce

@@ -29,10 +29,11 @@ class Site:
         workflow: str,
         languages: tuple[str, ...],
         catalog: bool = False,
+        linked: bool = False,
     ) -> None:
         self.entities = Entities()
         plain = resource_types(order_fields)
-        self.types = catalog_types(plain.values()) if catalog else plain
+        self.types = catalog_types(plain.values(), linked=linked) if catalog else plain
         self.languages = languages
         self.workflow = workflow
         self.on_order: Callable[[str, Entity], None] = lambda kind, order: None
