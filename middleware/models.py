@@ -328,6 +328,7 @@ class Run(Base):
     sweep: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     completed_at: Mapped[datetime | None]
     full_at: Mapped[datetime | None]
+    known_since: Mapped[datetime] = mapped_column(server_default=text("now()"))
     is_stale: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     is_hinted: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 

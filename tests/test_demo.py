@@ -50,13 +50,19 @@ def test_the_report_is_whole_and_adds_up(ended: tuple[subprocess.CompletedProces
     assert (report["lost"], report["doubled"], report["problems"]) == (0, 0, [])
     assert report["deliveries_sent"] > report["duplicate_deliveries"] + report["refused_deliveries"]
     assert report["duplicate_deliveries"] > 0 and report["refused_deliveries"] > 0
+    assert report["catalog_things"] > 100 and report["catalog_refused"] == 1
     assert report["parked_then_joined"] >= 1 and report["unknown_outcomes_settled"] >= 1
     assert 0 < report["seconds"] < seconds
 
 
-def test_three_stories_are_told_in_plain_lines(ended: tuple[subprocess.CompletedProcess[str], dict[str, Any], float]) -> None:
+def test_four_stories_are_told_in_plain_lines(ended: tuple[subprocess.CompletedProcess[str], dict[str, Any], float]) -> None:
     done, report, _ = ended
-    assert [story.partition(":")[0] for story in report["stories"]] == ["A webhook before its order", "A lost ERP reply", "A forgery"]
+    assert [story.partition(":")[0] for story in report["stories"]] == [
+        "A webhook before its order",
+        "A lost ERP reply",
+        "A forgery",
+        "A catalog",
+    ]
     printed = " ".join(done.stdout.replace("│", " ").split())
     assert [story for story in report["stories"] if " ".join(story.split()) not in printed] == []
 

@@ -187,13 +187,17 @@ class Http:
         return reply
 
 
+_FEEDS = 8
+"""Connections kept beside those of the calls: every feed of a connection reads on its own."""
+
+
 def _session(pool: int) -> requests.Session:
     session = requests.Session()
     # Neither proxies nor .netrc: settings.py alone reads the environment, and .netrc would replace our credentials.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, Adapter(pool_maxsize=max(pool, 1), max_retries=0))
+        session.mount(scheme, Adapter(pool_maxsize=max(pool, 1) + _FEEDS, max_retries=0))
     return session
 
 

@@ -29,6 +29,8 @@ class Report:
     parked_then_joined: int
     erp_faults: int
     unknown_outcomes_settled: int
+    catalog_things: int
+    catalog_refused: int
     lost: int
     doubled: int
     seconds: float
@@ -62,9 +64,11 @@ def recorded(runtime: Runtime) -> int:
         return int(connection.execute(text("SELECT count(*) FROM orders")).scalar_one())
 
 
-def judge(runtime: Runtime, world: World, placed: Sequence[Placed], senders: Sequence[Deliverer], seconds: float) -> Report:
-    """Hold every system against every other."""
-    problems: list[str] = []
+def judge(
+    runtime: Runtime, world: World, placed: Sequence[Placed], senders: Sequence[Deliverer], seconds: float, differences: Sequence[str] = ()
+) -> Report:
+    """Hold every system against every other; `differences` are those of the catalog."""
+    problems = list(differences)
     in_erp = world.erp.orders_by_reference()
     lost = (
         _lost_orders(placed, in_erp, problems) + _lost_deliveries(runtime, senders, problems) + _wrong_payments(runtime, placed, problems)
@@ -88,6 +92,8 @@ def judge(runtime: Runtime, world: World, placed: Sequence[Placed], senders: Seq
         parked_then_joined=_count(runtime, "SELECT count(*) FROM events WHERE state = 'decided' AND parked_until IS NOT NULL"),
         erp_faults=sum(world.erp.faults.injected.values()),
         unknown_outcomes_settled=_count(runtime, "SELECT count(*) FROM calls WHERE state = 'done' AND look_up"),
+        catalog_things=_count(runtime, "SELECT count(*) FROM items WHERE state = 'in_sync'"),
+        catalog_refused=_count(runtime, "SELECT count(*) FROM records WHERE state = 'rejected'"),
         lost=lost,
         doubled=doubled,
         seconds=round(seconds, 1),

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from middleware import observing
 from middleware.commands import database, out
-from middleware.demo import stories
+from middleware.demo import catalog_story, stories
 from middleware.demo.customers import Customers, Placed
 from middleware.demo.judge import Report, is_settled, judge, recorded
 from middleware.demo.world import FOLDER, World, configure, deliverers, simulators
@@ -33,7 +33,7 @@ PATIENCE = 240
 
 def run(count: int, *, leave: bool, seed: int) -> int:
     """Run the demo with `count` orders; returns the exit code."""
-    out.print(f"[bold]Waybill demo[/]: {count} orders, through a shop, Stripe and an ERP that all have a bad day.")
+    out.print(f"[bold]Waybill demo[/]: {count} orders, through a shop, Stripe and an ERP that all have a bad day; a PIM has the catalog.")
     began = time.monotonic()
     with simulators(seed) as world:
         settings = configure(world)
@@ -42,7 +42,7 @@ def run(count: int, *, leave: bool, seed: int) -> int:
             runtime = Runtime(found, seed=seed)
             with Embedded(runtime) as process:
                 out.print(
-                    f"Waybill runs on {process.url}; shop, Stripe and ERP are simulators over real HTTP"
+                    f"Waybill runs on {process.url}; shop, Stripe, ERP and PIM are simulators over real HTTP"
                     f" ({time.monotonic() - began:.1f} s to start)."
                 )
                 senders = deliverers(world, process.url, seed)
@@ -76,9 +76,12 @@ def _play(runtime: Runtime, world: World, customers: Customers, senders: tuple[D
                 break
             time.sleep(0.2)
         shopper.join()
+    catalog, differences = catalog_story.play(runtime, world)
     runtime.refusals.flush(runtime.engine)
-    report = judge(runtime, world, customers.placed, senders, time.monotonic() - began)
-    told = [stories.early_webhook(runtime, early), stories.lost_reply(runtime)[0], stories.forgery(runtime)] if report.holds else []
+    report = judge(runtime, world, customers.placed, senders, time.monotonic() - began, differences)
+    told = (
+        [stories.early_webhook(runtime, early), stories.lost_reply(runtime)[0], stories.forgery(runtime), catalog] if report.holds else []
+    )
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps({**report.as_dict(), "stories": told}, indent=2) + "\n", "utf-8")
     return report, told

@@ -1,4 +1,4 @@
-"""The demo's world: three simulators with their faults, and a real configuration that points at them."""
+"""The demo's world: four simulators with their faults, and a real configuration that points at them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from middleware import settings
+from middleware.demo.catalog import TABLES, fill_erp, fill_pim
 from middleware.settings import Settings
+from middleware.simulators.akeneo import AkeneoSimulator
 from middleware.simulators.deliveries import Deliverer, Mischief
 from middleware.simulators.drupal import DrupalSimulator
+from middleware.simulators.drupal.seed import Shop
 from middleware.simulators.erp import ErpSimulator
 from middleware.simulators.faults import Fault, FaultKind
 from middleware.simulators.stripe import StripeSimulator
@@ -24,6 +27,7 @@ CONFIGURATION = """\
 # Made by `waybill demo`: a real configuration, for simulators instead of systems.
 var = "{var}"
 keys = ["file:{var}/secrets/payload-key"]
+tables = "{tables}"
 
 [web]
 port = 0
@@ -63,6 +67,18 @@ breaker_failures = 8
 breaker_reset = 2
 poll = 1
 overlap = 5
+every = {{ prices = 2, stock = 2 }}
+full_every = {{ prices = 60, stock = 60 }}
+stale_after = {{ prices = 60, stock = 60 }}
+
+[connections.pim]
+system = "akeneo"
+base_url = "{pim}"
+credentials = {{ client_secret = "file:{var}/secrets/pim-client", password = "file:{var}/secrets/pim-password" }}
+options = {{ client_id = "1_client", username = "waybill_1", locales = ["en_US", "de_DE"] }}
+overlap = 5
+every = {{ categories = 5, options = 5, product_models = 2, products = 2 }}
+full_every = {{ product_models = 5, products = 5 }}
 
 [stores.main]
 shop = "shop"
@@ -80,17 +96,27 @@ class World:
     shop: DrupalSimulator
     stripe: StripeSimulator
     erp: ErpSimulator
+    pim: AkeneoSimulator
 
 
 @contextlib.contextmanager
 def simulators(seed: int) -> Iterator[World]:
-    """The three systems, started, with their usual bad days."""
-    shop = DrupalSimulator(secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(), seed_number=seed)
+    """The systems, started, with their usual bad days."""
+    shop = DrupalSimulator(
+        catalog=True,
+        module=True,
+        shop=Shop(currencies=("USD", "EUR")),
+        secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+        seed_number=seed,
+    )
     stripe = StripeSimulator(secret="whsec_" + secrets.token_hex(16))
     erp = ErpSimulator(key=secrets.token_hex(16), seed=seed)
-    with shop, stripe, erp:
+    pim = AkeneoSimulator(seed=seed)
+    fill_pim(pim)
+    fill_erp(erp.articles)
+    with shop, stripe, erp, pim:
         _set_faults(shop, erp)
-        yield World(shop, stripe, erp)
+        yield World(shop, stripe, erp, pim)
 
 
 def configure(world: World) -> Settings:
@@ -103,13 +129,16 @@ def configure(world: World) -> Settings:
         "shop-password": "svc-secret",
         "stripe": world.stripe.secret,
         "erp": world.erp.key,
+        "pim-client": world.pim.client[1],
+        "pim-password": world.pim.user[1],
     }
     for name, value in values.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(value, "utf-8")
     config = FOLDER / "config"
     config.mkdir(exist_ok=True)
-    (config / "waybill.toml").write_text(CONFIGURATION.format(var=FOLDER, shop=world.shop.url, erp=world.erp.url), "utf-8")
+    urls = {"shop": world.shop.url, "erp": world.erp.url, "pim": world.pim.url}
+    (config / "waybill.toml").write_text(CONFIGURATION.format(var=FOLDER, tables=TABLES, **urls), "utf-8")
     kept = ("WAYBILL_DATABASE_URL", "WAYBILL_BROKER_URL", "WAYBILL_BROKER_PREFIX", "WAYBILL_REDIS_URL")
     return settings.load(config, settings.environment(*kept))
 

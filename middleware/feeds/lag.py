@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection, text
@@ -18,31 +18,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """One feed: `seconds` since the shop last had everything that the source had (None: never), `bound` what was declared (0: nothing).
-    What was read but still waits to be written counts as not there."""
+    """One feed: `seconds` since the shop last had everything that the source had (None: never; then `known` since it was first tried),
+    `bound` what was declared (0: nothing). What was read but still waits to be written counts as not there."""
 
     connection: str
     kind: str
     seconds: float | None
     bound: float
+    known: float = 0.0
 
     @property
     def is_stale(self) -> bool:
-        return bool(self.bound) and (self.seconds is None or self.seconds > self.bound)
+        return bool(self.bound) and (self.known if self.seconds is None else self.seconds) > self.bound
 
 
 def lags(runtime: Runtime, connection: Connection) -> list[Lag]:
     """Every feed's lag now."""
     now = runtime.now()
-    completed = {(row.connection, row.kind): row.completed_at for row in connection.execute(_COMPLETED)}
+    runs = {(row.connection, row.kind): row for row in connection.execute(_RUNS)}
     waiting = {(row.connection, row.kind): row.since for row in connection.execute(_WAITING)}
-    return [_lag(runtime, key, completed.get(key), waiting.get(key), now) for key in sorted(runtime.feeds)]
+    return [_lag(runtime, key, runs.get(key), waiting.get(key), now) for key in sorted(runtime.feeds)]
 
 
-def _lag(runtime: Runtime, key: tuple[str, str], completed: datetime | None, waiting: datetime | None, now: datetime) -> Lag:
+def _lag(runtime: Runtime, key: tuple[str, str], run: Any, waiting: datetime | None, now: datetime) -> Lag:
     bound = runtime.settings.connections[key[0]].stale_after.get(key[1], 0.0)
-    known = [one for one in (completed, waiting) if one] if completed else []
-    return Lag(*key, (now - min(known)).total_seconds() if known else None, bound)
+    known = (now - run.known_since).total_seconds() if run else 0.0
+    if run is None or run.watermark is None:
+        return Lag(*key, None, bound, known)
+    as_of = run.watermark + timedelta(seconds=runtime.settings.connections[key[0]].overlap)
+    return Lag(*key, (now - min(filter(None, (as_of, waiting)))).total_seconds(), bound, known)
 
 
 def watch(runtime: Runtime) -> list[Lag]:
@@ -81,7 +85,8 @@ def metrics(runtime: Runtime, connection: Connection) -> Iterator[Metric]:
     yield from (seconds, bounds, rejected, paused, items)
 
 
-_COMPLETED = text("SELECT connection, kind, coalesce(watermark, completed_at) AS completed_at FROM runs WHERE completed_at IS NOT NULL")
+# A completed run brought all that the source had when it began: its watermark is that, less the overlap.
+_RUNS = text("SELECT connection, kind, known_since, watermark FROM runs")
 _WAITING = text(
     """
 SELECT split_part(part, '/', 1) AS connection, substr(part, strpos(part, '/') + 1) AS kind, min(changed_at) AS since

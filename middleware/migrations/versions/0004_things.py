@@ -49,7 +49,8 @@ CREATE TABLE shapes (
 );
 
 ALTER TABLE runs ADD COLUMN is_stale BOOLEAN DEFAULT false NOT NULL,
-    ADD COLUMN full_at TIMESTAMP WITH TIME ZONE;
+    ADD COLUMN full_at TIMESTAMP WITH TIME ZONE,
+    ADD COLUMN known_since TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
 """
 
 
@@ -59,7 +60,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE sweeps, shapes")
-    op.execute("ALTER TABLE runs DROP COLUMN is_stale, DROP COLUMN full_at")
+    op.execute("ALTER TABLE runs DROP COLUMN is_stale, DROP COLUMN full_at, DROP COLUMN known_since")
     op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parent, ix_records_key, ix_records_things, ix_records_missed")
     op.execute("CREATE INDEX ix_items_waiting ON items (shop, due_at) WHERE state = 'waiting'")
     for column in ("family", "bundle", "rank", "on_gone", "made", "was_gone", "waits_for"):
