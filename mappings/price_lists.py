@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mappings.attributes import search
 from mappings.money import is_currency, plain_price
-from mappings.rules import Kind, Refused, Rule, search
+from mappings.rules import Kind, Refused, Rule
 from mappings.values import a_date, exact, money
 from mappings.wanted import CONFIGURED, Of, Thing, name_of, refers_to
 

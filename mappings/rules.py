@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
-import jmespath
-from jmespath import functions
-from jmespath.parser import ParsedResult
-
-from mappings.money import TaxRule, plain_price
+from mappings.money import TaxRule
 from mappings.wanted import Of, Reject
 
 
@@ -74,32 +69,3 @@ def shown(value: Any) -> str:
     """A value as far as it helps."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)"
-
-
-class _Functions(functions.Functions):  # type: ignore[misc]
-    """`total` is an exact sum (jmespath's own `sum` adds with binary floating point), `plain_price` the base price of several."""
-
-    @functions.signature({"types": ["array"]})  # type: ignore[untyped-decorator]
-    def _func_total(self, numbers: list[Any]) -> Any:
-        return sum(one for one in numbers if one is not None)
-
-    @functions.signature({"types": ["array", "null"]})  # type: ignore[untyped-decorator]
-    def _func_plain_price(self, prices: Any) -> Any:
-        return plain_price(prices)
-
-
-_OPTIONS = jmespath.Options(custom_functions=_Functions())
-
-
-@cache
-def compiled(expression: str) -> ParsedResult:
-    """A jmespath, parsed once; raises `JMESPathError`."""
-    return jmespath.compile(expression)
-
-
-def search(expression: str, record: Any) -> Any:
-    """What an expression finds in a record; raises `Refused` when it does not fit the record (a function of the wrong type)."""
-    try:
-        return compiled(expression).search(record, _OPTIONS)
-    except (jmespath.exceptions.JMESPathError, TypeError, ValueError):
-        raise Refused(expression, "does not fit this record") from None

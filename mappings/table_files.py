@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from jmespath.exceptions import JMESPathError
 
+from mappings.attributes import compiled
 from mappings.money import ROUNDINGS, Tax, TaxRule
 from mappings.price_lists import PriceLists
-from mappings.rules import Kind, Rule, compiled
+from mappings.rules import Kind, Rule
 from mappings.tables import Choice, Table
 from mappings.units import unit_of
 from mappings.wanted import IN_BUNDLES, Of

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mappings import price_lists
+from mappings.attributes import search
 from mappings.price_lists import PriceLists
-from mappings.rules import Kind, Refused, Rule, search
+from mappings.rules import Kind, Refused, Rule
 from mappings.values import value_of
 from mappings.wanted import FILE, IN_BUNDLES, Of, Reject, Thing, Wanted, name_of, refers_to
 

@@ -9,8 +9,9 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from mappings.attributes import search
 from mappings.money import NotMoney, is_currency, price, with_tax_as_wanted
-from mappings.rules import Kind, Refused, Rule, search
+from mappings.rules import Kind, Refused, Rule
 from mappings.units import converted, unit_of
 
 LONGEST = 100_000

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from mappings.attributes import used_paths
+from mappings.shapes import rule_expressions
 from mappings.tables import Table, apply, made_by
 from mappings.wanted import Of, Reject, Wanted
 from middleware.errors import Unreadable
@@ -23,12 +25,14 @@ class FeedFault(Exception):
 
 @dataclass(frozen=True)
 class Feed:
-    """One kind of records of one connection, its table, and what decodes it (`decode_record` of the connector)."""
+    """One kind of records of one connection, its table, and what decodes it (`decode_record` of the connector). What reads a `paused`
+    attribute is not written now."""
 
     connection: str
     kind: str
     table: Table
     decoder: Any
+    paused: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -44,16 +48,40 @@ class Feed:
         return hashlib.sha256(msgspec.json.encode(msgspec.to_builtins(self.table), order="deterministic")).digest()
 
     @cached_property
+    def paused_version(self) -> bytes:
+        """The version of what is mapped while something is paused: it is mapped again afterwards, all else stays as it is."""
+        return hashlib.sha256(self.version + "\n".join(sorted(self.paused)).encode()).digest() if self.paused else self.version
+
+    @property
+    def versions(self) -> list[bytes]:
+        """What a record may have been mapped with to be as it should."""
+        return [self.version, self.paused_version]
+
+    @cached_property
+    def active(self) -> Table:
+        """The table without what is paused."""
+        rules = tuple(rule for rule in self.table.rules if not self._is_paused(rule_expressions(rule)))
+        lists = self.table.price_lists
+        return replace(self.table, rules=rules, price_lists=None if lists and self._is_paused([lists.source]) else lists)
+
+    def _is_paused(self, expressions: list[str]) -> bool:
+        return any(".".join(path) in self.paused for one in expressions for path in used_paths(one))
+
+    @cached_property
     def writes(self) -> frozenset[tuple[Of, str, str]]:
         """Kind, field and language of what its table feeds."""
         return frozenset((of, name, language) for of, _, name, language in made_by(self.table))
 
-    def mapped(self, record: Record) -> Wanted | Reject | None:
-        """What a record wants of the shop."""
+    def decoded(self, record: Record) -> Any:
+        """A record as plain data, or a `Reject` when it cannot be read."""
         try:
-            return apply(self.table, self.decoder.decode_record(self.kind, record.raw))
+            return self.decoder.decode_record(self.kind, record.raw)
         except Unreadable as error:
             return Reject("the record", f"cannot be read: {error}")
+
+    def mapped(self, decoded: Any) -> Wanted | Reject | None:
+        """What a decoded record wants of the shop."""
+        return decoded if isinstance(decoded, Reject) else apply(self.active, decoded)
 
 
 @dataclass(slots=True)

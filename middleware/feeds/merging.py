@@ -115,7 +115,7 @@ def _row(feed: Feed, record: Record, result: Result, before: Known | None, sweep
         "source_id": record.source_id,
         "seen": hashlib.sha256(record.raw).digest(),
         "raw": record.raw[:_KEEP] if reject and len(record.raw) > _KEEP else record.raw,
-        "mapped_with": feed.version,
+        "mapped_with": feed.paused_version,
         "state": RecordState.REJECTED if reject else RecordState.MAPPED,
         "key": key,
         "things": things,

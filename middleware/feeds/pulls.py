@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from middleware.errors import CallError, Rejected
-from middleware.feeds import sweeps
+from middleware.feeds import shapes, sweeps
 from middleware.feeds.feed import Feed, FeedFault, Staged
 from middleware.feeds.staging import restage, stage, withdraw
 from middleware.observing import log
@@ -61,7 +61,10 @@ def pull(runtime: Runtime, feed: Feed, *, full: bool = False, allow_deletions: b
         return None
     failure = ""
     try:
-        if not _read(runtime, feed, run, pages):
+        with runtime.engine.begin() as connection:
+            feed = shapes.paused(connection, feed)
+        feed, is_whole = _read(runtime, feed, run, pages)
+        if not is_whole:
             return _stopped(runtime, run, "")
         held_back = _finish(runtime, feed, run, allow_deletions)
     except (CallError, FeedFault) as error:
@@ -111,8 +114,9 @@ def preview(runtime: Runtime, feed: Feed) -> Pulled:
     staged, now = Staged(), runtime.now()
     with _undone(runtime) as connection:
         connection.execute(sweeps.FORGET, feed.of())
+        feed = shapes.paused(connection, feed)
         for page in _pages(runtime, feed, None, ""):
-            stage(connection, feed, page.records, 0, now, staged)
+            feed = stage(connection, feed, page.records, 0, now, staged)
             sweeps.note(connection, feed, page.records)
         withdraw(connection, feed, sweeps.unseen(connection, feed), now, staged)
     return Pulled(staged, is_full=True)
@@ -154,20 +158,20 @@ def _pages(runtime: Runtime, feed: Feed, since: datetime | None, cursor: str) ->
         yield page
 
 
-def _read(runtime: Runtime, feed: Feed, run: _Run, pages: int | None) -> bool:
-    """Take pages in; True when the last one was."""
+def _read(runtime: Runtime, feed: Feed, run: _Run, pages: int | None) -> tuple[Feed, bool]:
+    """Take pages in; the feed as it goes on, and True when the last one was."""
     since = None if run.is_full else run.watermark
     for read, page in enumerate(_pages(runtime, feed, since, run.cursor), start=1):
         now = runtime.now()
         with runtime.engine.begin() as connection:
-            stage(connection, feed, page.records, run.sweep, now, run.staged)
+            feed = stage(connection, feed, page.records, run.sweep, now, run.staged)
             if run.is_full:
                 sweeps.note(connection, feed, page.records)
             _step(connection, run, page.cursor, now)
         run.cursor = page.cursor
         if read == pages and page.cursor:
-            return False
-    return True
+            return feed, False
+    return feed, True
 
 
 def _step(connection: Connection, run: _Run, cursor: str, now: datetime) -> None:

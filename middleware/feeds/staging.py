@@ -6,11 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
 from mappings.wanted import Reject, Wanted
-from middleware.feeds import statements
+from middleware.feeds import shapes, statements
 from middleware.feeds.feed import Feed, FeedFault, Staged
 from middleware.feeds.merging import Known, Result, merge, take_back, without_twins
 from middleware.feeds.models import RecordState
@@ -20,23 +21,28 @@ SYSTEMIC = 20
 """So many changed records of one page that are all refused for one reason are a fault of the feed, not of its data."""
 
 
-def stage(connection: Connection, feed: Feed, records: Sequence[Record], sweep: int, now: datetime, staged: Staged) -> None:
-    """Take a page in; raises `FeedFault`. What did not change costs a hash, a page of it one look-up."""
+def stage(connection: Connection, feed: Feed, records: Sequence[Record], sweep: int, now: datetime, staged: Staged) -> Feed:
+    """Take a page in; raises `FeedFault`. What did not change costs a hash, a page of it one look-up. Returns the feed as it may go on:
+    without what the page's changed shape feeds."""
     latest = {record.source_id: record for record in records}  # a record that comes twice: the later one counts
     ids = sorted(latest)
     hashes = {source_id: hashlib.sha256(latest[source_id].raw).digest() for source_id in ids}
     changed, known = _changed(connection, feed, latest, hashes)
     staged.unchanged += len(latest) - len(changed)
     connection.execute(statements.ALIVE, feed.of(ids=ids))
-    _take(connection, feed, changed, known, sweep, now, staged)
+    decoded = [(record, feed.decoded(record)) for record in changed]
+    feed = shapes.watch(connection, feed, [one for _, one in decoded if not isinstance(one, Reject)], now)
+    _take(connection, feed, decoded, known, sweep, now, staged)
+    return feed
 
 
 def restage(connection: Connection, feed: Feed, now: datetime, staged: Staged, limit: int = 500) -> int:
     """Map stored records again that another version of the table mapped; returns how many."""
-    rows = connection.execute(statements.OUTDATED, feed.of(version=feed.version, limit=limit)).all()
+    rows = connection.execute(statements.OUTDATED, feed.of(versions=feed.versions, limit=limit)).all()
     if rows:
         known = _known(connection, feed, [row.source_id for row in rows])
-        _take(connection, feed, [Record(row.source_id, row.raw) for row in rows], known, 0, now, staged)
+        records = [Record(row.source_id, row.raw) for row in rows]
+        _take(connection, feed, [(record, feed.decoded(record)) for record in records], known, 0, now, staged)
     return len(rows)
 
 
@@ -54,7 +60,7 @@ def _changed(
     """The records that are not as they are kept, in the order in which they came."""
     if not latest:
         return [], {}
-    page = connection.execute(statements.DIGEST, feed.of(ids=list(hashes), version=feed.version)).one()
+    page = connection.execute(statements.DIGEST, feed.of(ids=list(hashes), versions=feed.versions)).one()
     if page.is_current and page.records == len(latest) and page.digest == hashlib.sha256(b"".join(hashes.values())).digest():
         return [], {}
     known = _known(connection, feed, list(latest))
@@ -62,7 +68,8 @@ def _changed(
         record
         for source_id, record in latest.items()
         if source_id not in known
-        or (known[source_id].seen, known[source_id].mapped_with) != (hashes[source_id], feed.version)
+        or known[source_id].seen != hashes[source_id]
+        or known[source_id].mapped_with not in feed.versions
         or known[source_id].state == RecordState.GONE
     ]
     return changed, known
@@ -71,13 +78,13 @@ def _changed(
 def _take(
     connection: Connection,
     feed: Feed,
-    changed: Sequence[Record],
+    changed: Sequence[tuple[Record, Any]],
     known: Mapping[str, Known],
     sweep: int,
     now: datetime,
     staged: Staged,
 ) -> None:
-    results: list[tuple[Record, Result]] = [(record, feed.mapped(record)) for record in changed]
+    results: list[tuple[Record, Result]] = [(record, feed.mapped(decoded)) for record, decoded in changed]
     _check_systemic(feed, results)
     results = without_twins(connection, feed, results)
     for record, result in results:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 # One row for a whole page: most pages are as they were.
 DIGEST = text(
     "SELECT count(*) AS records, sha256(string_agg(seen, ''::bytea ORDER BY source_id)) AS digest,"
-    " bool_and(mapped_with = :version AND state <> 'gone') AS is_current"
+    " bool_and(mapped_with = ANY(:versions) AND state <> 'gone') AS is_current"
     " FROM records WHERE connection = :connection AND kind = :kind AND source_id = ANY(:ids)"
 )
 SEEN = text(
@@ -18,7 +18,7 @@ SWEPT = text("INSERT INTO sweeps (connection, kind, ids) VALUES (:connection, :k
 ALIVE = text("UPDATE records SET misses = 0 WHERE connection = :connection AND kind = :kind AND misses > 0 AND source_id = ANY(:ids)")
 OUTDATED = text(
     "SELECT source_id, raw FROM records WHERE connection = :connection AND kind = :kind AND state <> 'gone'"
-    " AND mapped_with <> :version ORDER BY source_id LIMIT :limit FOR UPDATE"
+    " AND NOT mapped_with = ANY(:versions) ORDER BY source_id LIMIT :limit FOR UPDATE"
 )
 HOLDERS = text(
     "SELECT key, source_id FROM records WHERE connection = :connection AND kind = :kind AND state = 'mapped' AND key = ANY(:keys)"
