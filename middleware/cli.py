@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from middleware.commands import feeds, operate, orders, serving, setup, verifying
+from middleware.commands import feeds, mapping, operate, orders, serving, setup, verifying
 from middleware.errors import WaybillError
 
 
@@ -16,8 +16,9 @@ def cli() -> None:
     """Waybill carries every order and payment across the border of a Drupal Commerce shop, once, and says what happened."""
 
 
-for command in (*setup.COMMANDS, *serving.COMMANDS, *feeds.COMMANDS, *orders.COMMANDS, *operate.COMMANDS, *verifying.COMMANDS):
-    cli.add_command(command)
+for noun in (setup, serving, feeds, mapping, orders, operate, verifying):
+    for command in noun.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

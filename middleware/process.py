@@ -14,7 +14,7 @@ from middleware import inbox, observing, outbox, runtime, settings
 from middleware.app import create_app
 from middleware.broker import queue_name
 from middleware.errors import SettingsError
-from middleware.feeds import pulls, pushes
+from middleware.feeds import pulls, pushes, registry
 from middleware.observing import log
 from middleware.runtime import Runtime
 from middleware.sweep import due_polls, keep_house, poll, sweep
@@ -51,6 +51,7 @@ class Sweeper:
         self._thread.join()
 
     def _run(self) -> None:
+        self._check_tables()
         while not self._stop.wait(self._runtime.settings.work.sweep_every):
             try:
                 sweep(self._runtime)
@@ -58,6 +59,12 @@ class Sweeper:
                     work_here(self._runtime)
             except Exception as error:  # noqa: BLE001 - the outermost recorder of this thread
                 log.error("sweep.failed", error=type(error).__name__)
+
+    def _check_tables(self) -> None:
+        try:
+            registry.report_missing_fields(self._runtime)
+        except Exception as error:  # noqa: BLE001 - the outermost recorder of this thread
+            log.error("mapping.not_checked", error=type(error).__name__)
 
 
 def worker_application() -> Celery:

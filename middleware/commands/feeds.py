@@ -1,9 +1,11 @@
-"""waybill pull, push, items."""
+"""waybill pull, push, items, reconcile."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
+from dataclasses import asdict
 
 import click
 from rich.markup import escape
@@ -13,7 +15,7 @@ from sqlalchemy import text
 from middleware import sweep
 from middleware.commands import opened, out
 from middleware.errors import SettingsError
-from middleware.feeds import pulls, pushes
+from middleware.feeds import comparing, lineage, pulls, pushes
 from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.runtime import Runtime
@@ -99,11 +101,73 @@ def push(shop: str) -> None:
         sys.exit(1 if ended["rejected"] else 0)
 
 
-@click.command()
-@click.argument("what", type=click.Choice(["rejected", "waiting", "counts"]), default="counts")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-def items(what: str, limit: int) -> None:
-    """What feeds brought: counts, records and items that were refused with their reason, items that wait."""
+@click.group()
+def reconcile() -> None:
+    """Hold what the owners say against what the shop shows."""
+
+
+@reconcile.command("catalog")
+@click.argument("shop")
+@click.option("--sample", type=click.IntRange(1, 1_000_000), help="Compare so many things by chance instead of all.")
+@click.option("--repair", is_flag=True, help="Write what differs again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each difference.")
+def reconcile_catalog(shop: str, sample: int | None, repair: bool, as_json: bool) -> None:
+    """Compare a shop's catalog with its owners, thing by thing and field by field; exit code 1 when something differs."""
+    with opened() as runtime:
+        if shop not in runtime.settings.connections or not hasattr(runtime.connector(shop), "read_items"):
+            raise SettingsError([f"{shop}: no connection whose products can be read is called so"])
+        report = comparing.compare(runtime, shop, sample=sample or 0, repair=repair)
+    for one in report.differences:
+        if as_json:
+            out.print(json.dumps(asdict(one), ensure_ascii=False, default=str), markup=False, soft_wrap=True)
+        else:
+            out.print(f"{one.name} {one.field}: {one.found!r} in the shop, {one.wanted!r} wanted", markup=False)
+    if not as_json:
+        out.print(f"{report.things} things compared, {len(report.differences)} differences, {report.repaired} set to be written again")
+    sys.exit(1 if report.differences else 0)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def items(context: click.Context) -> None:
+    """What feeds brought; without a word, how many are in which state."""
+    if context.invoked_subcommand is None:
+        _print_items("counts", 1_000)
+
+
+def _listing(what: str, help_text: str) -> None:
+    @items.command(what, help=help_text)
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+    def listing(limit: int) -> None:
+        _print_items(what, limit)
+
+
+_listing("counts", "How many records and things are in which state.")
+_listing("rejected", "Records and things that were refused, with the reason.")
+_listing("waiting", "Things that wait to be written, and for what.")
+
+
+@items.command("show")
+@click.argument("shop")
+@click.argument("name")
+def show_item(shop: str, name: str) -> None:
+    """Where a thing comes from: NAME is like variation/S1, product/shirt or term/category/shirts."""
+    with opened() as runtime, runtime.engine.connect() as connection:
+        found = lineage.origins(connection, shop, name)
+    if found is None:
+        raise SettingsError([f"{name}: {shop} has no such thing; names are like variation/SKU, product/CODE, term/VOCABULARY/CODE"])
+    row, origins = found
+    why = f": {row.cause} {row.field}".rstrip() if row.cause else ""
+    out.print(f"{name} ({row.bundle}) is {row.state}{why}", markup=False)
+    out.print(f"in the shop as {row.remote_id or 'nothing yet'}, written {row.written_at or 'never'}", markup=False)
+    table = Table("Field", "Wanted", "Feed", "Record", "Changed (UTC)")
+    for one in origins:
+        at = f"{one.changed_at:%Y-%m-%d %H:%M:%S}" if one.changed_at else ""
+        table.add_row(one.field, escape(str(one.value)[:80]), one.feed, escape(one.source_id), at)
+    out.print(table)
+
+
+def _print_items(what: str, limit: int) -> None:
     with opened() as runtime, runtime.engine.connect() as connection:
         table = Table(*_COLUMNS[what])
         for row in connection.execute(text(_QUERIES[what]), {"limit": limit}):
@@ -125,4 +189,4 @@ _QUERIES = {
     "waiting": "SELECT shop, kind, key, attempts, due_at, cause FROM items WHERE state = 'waiting' ORDER BY due_at LIMIT :limit",
 }
 
-COMMANDS = (pull, push, items)
+COMMANDS = (pull, push, items, reconcile)

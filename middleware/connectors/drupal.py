@@ -23,7 +23,7 @@ from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, OnHold, Rejected, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt, Write, Written
 from middleware.settings import Connection
-from middleware.wire import standard_webhooks
+from middleware.wire import drupal_reading, standard_webhooks
 from middleware.wire.drupal_catalog import Catalog
 from middleware.wire.drupal_resources import Resources
 from middleware.wire.message_signatures import MessageSignature
@@ -144,6 +144,14 @@ class Connector:
         if "operations" in self._abilities():
             return self._catalog.write_batch(writes)
         return self._catalog.write_one_by_one(writes)
+
+    def read_items(self, writes: Sequence[Write]) -> list[Mapping[str, Any] | None]:
+        """How things are in the shop now."""
+        return drupal_reading.read_items(self._resources, writes)
+
+    def missing_fields(self, wanted: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+        """Fields that tables name and the shop lacks, as far as it tells."""
+        return drupal_reading.missing_fields(self._resources, wanted)
 
     def answer_ping(self, effect: Effect) -> Receipt:
         """Tell the site that its message arrived here and that ours arrives there."""

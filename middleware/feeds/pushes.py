@@ -56,7 +56,10 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
         references.look_again(connection, shop, list(waiting), now)
         links = lineage.links(connection, [item.name for item in claimed if item.row.id not in waiting])
     ended["waiting"] += len(waiting)
-    items = [_item(runtime, item, known, links.get(item.name, ())) for item in claimed if item.row.id not in waiting]
+    ready = [item for item in claimed if item.row.id not in waiting]
+    items = [
+        _Item(item.row.id, item.row.wanted, item.row.attempts, write_of(runtime, item, known, links.get(item.name, ()))) for item in ready
+    ]
     if not items:
         return +ended
     try:
@@ -77,10 +80,11 @@ def _claim(runtime: Runtime, connection: Connection, shop: str, limit: int, now:
     return [Claimed(row, fields_of(runtime, row)) for row in rows]
 
 
-def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target], links: tuple[str, ...]) -> _Item:
+def write_of(runtime: Runtime, item: Claimed, known: Mapping[str, Target], links: tuple[str, ...]) -> Write:
+    """What a shop's connector is asked to write of an item; `known` is what its fields refer to."""
     row = item.row
     parent = known.get(row.parent if row.kind == Of.TRANSLATION else name_of(Of.PRODUCT, row.parent))
-    write = Write(
+    return Write(
         row.kind,
         row.key,
         item.fields,
@@ -96,7 +100,6 @@ def _item(runtime: Runtime, item: Claimed, known: Mapping[str, Target], links: t
         links,
         partial(_file, runtime),
     )
-    return _Item(row.id, row.wanted, row.attempts, write)
 
 
 def _file(runtime: Runtime, connection: str, reference: str) -> Blob:

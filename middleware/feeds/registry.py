@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mappings.table_files import TableMistake, read
-from mappings.tables import Table
+from mappings.tables import Table, made_by
 from middleware.connectors import connector_class, systems
-from middleware.errors import SettingsError
+from middleware.errors import CallError, SettingsError
 from middleware.feeds.feed import Feed
 from middleware.feeds.owners import owned_twice
+from middleware.observing import log
 from middleware.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,3 +62,30 @@ def _misplaced(table: Table, settings: Settings) -> list[str]:
         elif connection.system in systems() and not hasattr(connector_class(connection.system), role):
             wrong.append(f"{key}: {name} is a {connection.system}, which cannot {role.replace('_', ' ')}")
     return wrong
+
+
+def missing_fields(runtime: Runtime) -> list[str]:
+    """Fields that tables name and their shop lacks, as far as it tells, a line each. Raises `CallError`."""
+    lines = []
+    for shop in sorted({feed.table.shop for feed in runtime.feeds.values()}):
+        connector = runtime.connector(shop)
+        if not hasattr(connector, "missing_fields"):
+            continue
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for feed in runtime.feeds.values():
+            for of, bundle, name, _ in made_by(feed.table) if feed.table.shop == shop else ():
+                if bundle != "*":
+                    wanted.setdefault((of, bundle), []).append(name)
+        lines += [f"{shop}: {line}" for line in connector.missing_fields(wanted)]
+    return lines
+
+
+def report_missing_fields(runtime: Runtime) -> None:
+    """Say at start what the shops lack; a shop that cannot be asked is no reason not to start."""
+    try:
+        lines = missing_fields(runtime)
+    except CallError as error:
+        log.warning("mapping.not_checked", cause=error.code, reason=error.reason)
+        return
+    for line in lines:
+        log.error("mapping.missing_field", field=line)

@@ -134,7 +134,8 @@ class Documents:
         return self.relationship(entity, name)
 
     def _linkage(self, entity: Entity, name: str) -> Json | list[Json] | None:
-        found = [_identifier(self.entities.get(uuid)) for uuid in entity.targets(name)]
+        targets = [self.entities.find(uuid) for uuid in entity.targets(name)]
+        found = [_identifier(target) for target in targets if target]  # Drupal leaves out what is not there any more
         if entity.type.references[name].many:
             return found
         return found[0] if found else None
