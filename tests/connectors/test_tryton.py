@@ -27,11 +27,12 @@ from mappings.canonical import (
     UnitPrice,
 )
 from middleware.connectors._http import Http, Reply
-from middleware.connectors.tryton import Connector, explain
+from middleware.connectors.tryton import Connector
 from middleware.errors import Rejected, UnknownOutcome, Unreadable
 from middleware.ports import Effect, Receipt
 from middleware.secret import Secret
 from middleware.settings import Connection
+from middleware.wire.tryton import explain
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "tryton"
 BASE = "http://tryton.example/erp"
