@@ -19,8 +19,10 @@ RULE = ("name", "for_price_list", "applicable_for", "customer_group", "currency"
 FIXED_RATES = (
     *(SELLING, ["disable", "=", 0], ["apply_on", "=", "Item Code"], ["price_or_product_discount", "=", "Price"]),
     *(["rate_or_discount", "=", "Rate"], ["applicable_for", "in", ["", "Customer Group"]]),
+    *([name, "=", 0] for name in ("coupon_code_based", "is_cumulative", "mixed_conditions", "min_amt")),
+    *([name, "is", "not set"] for name in ("condition", "warehouse")),
 )
-"""The pricing rules that are prices: a fixed rate of certain items, for everybody or for a customer group."""
+"""The pricing rules that are prices: a fixed rate of certain items, for everybody or for a customer group, on no other condition."""
 
 
 class _PriceSchema(Payload):

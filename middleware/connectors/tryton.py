@@ -50,6 +50,7 @@ class Connector:
         "web_shop": (int, 1, "id of the web shop that the sales belong to"),
         "party_prefix": (str, "WEB-", "what the codes of the shop's customers begin with"),
         "payment_term": (int, 0, "id of the payment term of every sale; 0 leaves Tryton's default"),
+        "warehouse": (int, 0, "id of the warehouse that sales are shipped from; 0: the only one, needed when there are several"),
         "charge_product": (str, "", "code of the service that shipping, fees and discounts are booked on; empty: lines without a product"),
         "price_digits": (int, 4, "decimals of unit prices, as price_decimal in Tryton's configuration"),
         "warehouses": (list, [], "codes of the warehouses whose stock counts (the id of one without a code); empty: all"),
@@ -187,6 +188,7 @@ class Connector:
             shipment_address=self._address(party, shipping),
             currency=currency,
             payment_term=self._options["payment_term"],
+            warehouse=self._options["warehouse"],
         )
 
     def _id_of(self, model: str, code: str, field: str) -> int:

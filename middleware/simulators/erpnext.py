@@ -44,7 +44,8 @@ FIELDS: dict[str, Json] = {
     "Pricing Rule": {
         **{"apply_on": "Item Code", "price_or_product_discount": "Price", "rate_or_discount": "Rate", "selling": 1, "disable": 0},
         **{"rate": 0.0, "min_qty": 0.0, "currency": "EUR", "applicable_for": ""},
-        **dict.fromkeys(("for_price_list", "customer_group", "valid_from", "valid_upto")),
+        **dict.fromkeys(("for_price_list", "customer_group", "valid_from", "valid_upto", "condition", "warehouse")),
+        **dict.fromkeys(("coupon_code_based", "is_cumulative", "mixed_conditions", "min_amt"), 0),
     },
     "Pricing Rule Item Code": {"item_code": "", "uom": None},
     "Bin": {

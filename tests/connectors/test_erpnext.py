@@ -24,6 +24,8 @@ from middleware.settings import Connection
 from middleware.simulators.erpnext import ERPNextSimulator
 from middleware.simulators.faults import Fault, FaultKind
 from middleware.testing import secret
+from tests.feeds.erp import pull_and_push
+from tests.feeds.world import MemoryShop, runtime_with
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "erpnext"
 BASE = "https://erp.example"
@@ -227,7 +229,10 @@ def test_pricing_rules_with_a_fixed_rate_are_tiers_and_group_prices(site: ERPNex
     site.put("Pricing Rule", "Off", rate=1, disable=1)
     site.put("Pricing Rule", "Percent", rate_or_discount="Discount Percentage")
     site.put("Pricing Rule", "Land", rate=1, applicable_for="Territory")
-    for number, rule in enumerate(("Ten", "Trade", "Off", "Percent", "Land")):
+    site.put("Pricing Rule", "Coupon", rate=1, coupon_code_based=1)
+    site.put("Pricing Rule", "Big", rate=1, min_amt=500)
+    site.put("Pricing Rule", "Odd", rate=1, condition="customer_name == 'Ada'")
+    for number, rule in enumerate(("Ten", "Trade", "Off", "Percent", "Land", "Coupon", "Big", "Odd")):
         site.put("Pricing Rule Item Code", f"r{number}", parent=rule, item_code="mug")
     found = decoded(connector(site.url, pricing_rules=True), "prices")["mug"]["prices"]
     rows = [(one["list"], one["group"], one["amount"], one["min_quantity"], one["valid_to"]) for one in found]
@@ -510,6 +515,25 @@ def test_a_webhook_with_another_signature_is_refused(secrets: tuple[str, ...]) -
     for request in (inbound(b"{}", "s"), inbound(b"{}")):
         with pytest.raises(Refused):
             connector(secrets=secrets).read(request)
+
+
+def test_what_erpnext_has_reaches_a_shop_and_a_change_reaches_it_alone(site: ERPNextSimulator, erp: Connector, database_url: str) -> None:
+    shop = MemoryShop()
+    runtime = runtime_with(database_url, {"erp": erp, "shop": shop})
+    site.put("Item Price", "p1", item_code="TS-RED-M", price_list="Retail", price_list_rate=19.9)
+    site.put("Bin", "b1", item_code="TS-RED-M", warehouse="A", actual_qty=5.0, reserved_qty=1.0)
+    pull_and_push(runtime, erp)
+    price = {"number": "19.9", "currency_code": "EUR"}
+    assert shop.products["TS"] == {"title": "T-Shirt", "status": True}
+    assert shop.variations["TS-RED-M"] == {"price": price, "field_stock": "4", "status": True}
+    shop.sent.clear()
+    site.put("Bin", "b1", reserved_qty=2.0)
+    site.put("Item Price", "p1", price_list_rate=18)
+    pull_and_push(runtime, erp)
+    pull_and_push(runtime, erp, full=True)
+    assert shop.sent == [["variation TS-RED-M"]]
+    assert shop.variations["TS-RED-M"] == {"price": {"number": "18", "currency_code": "EUR"}, "field_stock": "3", "status": True}
+    runtime.close()
 
 
 def test_the_record_holds_nothing_that_moves_by_itself(erp: Connector) -> None:

@@ -17,6 +17,9 @@ from middleware.connectors.tryton import Connector
 from middleware.ports import Record
 from middleware.secret import Secret
 from middleware.settings import Connection
+from tests.feeds.erp import pull_and_push
+from tests.feeds.world import MemoryShop, runtime_with
+from tests.real.test_tryton import effect, order
 from tests.real.tryton_server import Tryton
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -313,6 +316,9 @@ def test_a_delta_of_prices_follows_list_prices_lines_and_lists(shop: Shop) -> No
     shop.make("product.price_list.line", price_list=price_list, formula="unit_price")
     assert shop.changed("prices", since) == set(shop.decoded("prices"))
     since = now()
+    shop.write("product.price_list", price_list, lines=[["delete", [line]]])
+    assert shop.changed("prices", since) == set(shop.decoded("prices"))
+    since = now()
     shop.write("product.price_list", price_list, active=False)
     assert shop.changed("prices", since) == set(shop.decoded("prices"))
 
@@ -413,6 +419,45 @@ def test_a_delta_of_stock_is_what_moved(shop: Shop) -> None:
     since = now()
     shop.tryton.rpc("model.stock.move.cancel", [reserved])
     assert shop.decoded("stock", since)[f"{code}-B"]["available"] == Decimal(2)
+
+
+def test_an_order_reserves_and_a_shipment_takes(shop: Shop) -> None:
+    warehouse_of(shop, "W2")
+    shop = again(shop, warehouse=shop.tryton.warehouse)  # of several, one has to be named
+    since = now()
+    made = shop.erp.create_order(effect(order()))
+    reserved = shop.decoded("stock", since)["MUG-1"]["locations"]["WH"]
+    assert (reserved["on_hand"] - reserved["available"]) == Decimal(2)
+    since = now()
+    shop.tryton.ship(int(made.remote_id))
+    left = {"on_hand": reserved["on_hand"] - 2, "available": reserved["available"]}
+    assert shop.decoded("stock", since)["MUG-1"]["locations"]["WH"] == left
+
+
+def test_what_tryton_has_reaches_a_shop_and_a_change_reaches_it_alone(shop: Shop, database_url: str) -> None:
+    memory = MemoryShop()
+    runtime = runtime_with(database_url, {"erp": shop.erp, "shop": memory})
+    code = unique("DESK")
+    template = shop.template(code, "120", "-A", "-B")
+    main = warehouse_of(shop, "WH")
+    supplier = shop.find("stock.location", ["type", "=", "supplier"])
+    shop.move(f"{code}-A", 4, supplier, main["storage_location"])
+    pull_and_push(runtime, shop.erp)
+    assert memory.products[code] == {"title": code.title(), "status": True}
+    price = {"number": "120", "currency_code": "EUR"}
+    assert memory.variations[f"{code}-A"] == {"price": price, "field_stock": "4", "status": True}
+    assert memory.variations[f"{code}-B"] == {"price": price, "field_stock": "0", "status": True}
+
+    memory.sent.clear()
+    shop.move(f"{code}-A", 3, supplier, main["storage_location"])
+    pull_and_push(runtime, shop.erp)
+    pull_and_push(runtime, shop.erp, full=True)
+    assert memory.sent == [[f"variation {code}-A"]]
+    shop.write("product.template", template, list_price=number("99.50"))
+    pull_and_push(runtime, shop.erp)
+    price = {"number": "99.5", "currency_code": "EUR"}
+    assert memory.variations[f"{code}-A"] == {"price": price, "field_stock": "7", "status": True}
+    runtime.close()
 
 
 def test_a_record_is_canonical_json_without_what_moves_by_itself(shop: Shop) -> None:
