@@ -56,7 +56,8 @@ class Connector:
         "warehouses": (list, [], "codes of the warehouses whose stock counts (the id of one without a code); empty: all"),
         "available": (str, "reserved", "stock that can be sold: on hand less what is `reserved`, or Tryton's `forecast`"),
         "attributes": (list, [], "further fields of product.product that are read, as paths: weight, template.brand.name"),
-        "languages": (list, [], "languages whose names and descriptions are read besides English"),
+        "language": (str, "en", "language of names and descriptions"),
+        "languages": (list, [], "languages whose names and descriptions are read besides"),
         "page": (int, 100, "records of a page of a feed, 1 to 500"),
     }
 
@@ -71,7 +72,7 @@ class Connector:
             raise ValueError("options.available must be reserved or forecast")
         if not 1 <= self._options["page"] <= 500:
             raise ValueError("options.page must be 1 to 500: ids of a whole page go into one address")
-        shared = {name: self._options[name] for name in ("company", "page", "warehouses", "languages", "attributes")}
+        shared = {name: self._options[name] for name in ("company", "page", "warehouses", "language", "languages", "attributes")}
         self._feeds = Feeds(self._rest, **shared)
 
     def create_order(self, effect: Effect) -> Receipt:

@@ -37,13 +37,14 @@ class Place(msgspec.Struct, omit_defaults=True):
 
 @dataclass(slots=True)
 class Feeds:
-    """The feeds of one company. `warehouses` are the codes of those that count (empty: all), `languages` those whose words are read
-    besides English, `attributes` the paths of further fields of products."""
+    """The feeds of one company. `warehouses` are the codes of those that count (empty: all), `language` is that of the words,
+    `languages` those whose words are read besides, `attributes` the paths of further fields of products."""
 
     rest: Rest
     company: int
     page: int
     warehouses: Sequence[str] = ()
+    language: str = "en"
     languages: Sequence[str] = ()
     attributes: Sequence[str] = ()
 
@@ -72,7 +73,9 @@ class Feeds:
         return next(iter(self._records(kind, self._read(feed, [["id", "=", int(source_id)]]))), None)
 
     def _start(self, feed: words.Feed, kind: str, since: datetime | None) -> Place:
-        if since is None or (kind == "prices" and self._goes_through(feed) and PriceLists(self.rest, self.company).changed(since)):
+        if since is None or (
+            kind == "prices" and self._goes_through(feed) and PriceLists(self.rest, self.company, self.language).changed(since)
+        ):
             return Place("all")
         return Place("changed")
 
@@ -91,10 +94,10 @@ class Feeds:
         named = sorted({row["product"] for row in rows if isinstance(row["product"], int)})
         return rows, self._read(feed, [["id", "in", named]]) if named else []
 
-    def _read(self, feed: words.Feed, domain: list[Any], *, language: str = "en") -> list[dict[str, Any]]:
+    def _read(self, feed: words.Feed, domain: list[Any], *, language: str = "") -> list[dict[str, Any]]:
         fields = (*feed.fields, *self.attributes) if feed is words.FEEDS["products"] else feed.fields
         wanted = [*feed.domain, *domain, *self._of_company(feed)]
-        return self.rest.read(feed.model, wanted, fields, size=self.page, context=INACTIVE_TOO, language=language)
+        return self.rest.read(feed.model, wanted, fields, size=self.page, context=INACTIVE_TOO, language=language or self.language)
 
     def _of_company(self, feed: words.Feed) -> list[Any]:
         return [["company", "=", self.company]] if feed.model == "product.price_list" else []
@@ -105,7 +108,7 @@ class Feeds:
             return ()
         try:
             if kind == "prices":
-                found = PriceLists(self.rest, self.company).priced(found, self._modules(LISTS, DATES))
+                found = PriceLists(self.rest, self.company, self.language).priced(found, self._modules(LISTS, DATES))
             elif kind == "stock":
                 found = self._levels(found)
             else:

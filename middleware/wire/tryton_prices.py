@@ -21,10 +21,11 @@ _AMOUNT = Amount(allow_none=True)
 
 @dataclass(slots=True)
 class PriceLists:
-    """The price lists of one company."""
+    """The price lists of one company, by their names in a language."""
 
     rest: Rest
     company: int
+    language: str = "en"
 
     def changed(self, since: datetime) -> bool:
         """Whether a list has changed since, or a line that is for more than one product."""
@@ -45,7 +46,7 @@ class PriceLists:
             made[one["id"]]["prices"] += [{**base, **offer} for offer in lists.offers(asked)]
         if LISTS not in modules:
             return list(made.values())
-        found = self.rest.read("product.price_list", [self._ours("company")], ("name", "tax_included", "unit"))
+        found = self.rest.read("product.price_list", [self._ours("company")], ("name", "tax_included", "unit"), language=self.language)
         lines = self._lines([one["id"] for one in found], list(made), DATES in modules)
         for one in found:
             head: dict[str, Any] = {

@@ -180,6 +180,7 @@ def test_variants_come_with_the_words_of_their_template(shop: Shop) -> None:
         "attributes": {f"colour_{code}": "red", f"weight_{code}": Decimal("1.25"), "default_uom.symbol": "u"},
         "translations": {"de": {"name": "Lampe", "description": "Warm light"}},
     }
+    assert again(shop, language="de").decoded("products")[f"{code}-RED"]["name"] == "Lampe"
     found = told.erp.fetch_record("categories", str(category))
     assert found
     assert told.erp.decode_record("categories", found.raw) == {
