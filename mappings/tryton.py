@@ -66,7 +66,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class SaleIds:
-    """Tryton's ids that a sale refers to. `payment_term` 0 leaves Tryton's own default."""
+    """Tryton's ids that a sale refers to. `payment_term` and `warehouse` 0 leave Tryton's own defaults."""
 
     web_shop: int
     party: int
@@ -74,6 +74,7 @@ class SaleIds:
     shipment_address: int
     currency: int
     payment_term: int = 0
+    warehouse: int = 0
 
 
 def party_code(order: Order, prefix: str) -> str:
@@ -133,7 +134,7 @@ def sale_values(order: Order, ids: SaleIds, products: Mapping[str, Product], cha
         "shipment_method": "order",
         "lines": [["create", lines]],
     }
-    return values | ({"payment_term": ids.payment_term} if ids.payment_term else {})
+    return values | {name: getattr(ids, name) for name in ("payment_term", "warehouse") if getattr(ids, name)}
 
 
 def charges(order: Order) -> Iterator[Adjustment]:

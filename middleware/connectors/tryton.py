@@ -1,4 +1,5 @@
-"""Tryton 8.2 (https://www.tryton.org/) over its REST interface: orders out once, through the web shop's unique id; states back by polling.
+"""Tryton 8.2 (https://www.tryton.org/) over its REST interface: orders out once, through the web shop's unique id; states back by
+polling; products, prices and stock as feeds.
 
 Interface: https://docs.tryton.org/latest/server/topics/user_application.html (application "rest").
 Repeating is safe: a party is found by its code, a sale by (web_shop, web_id), and each step looks at the state first.
@@ -6,23 +7,26 @@ Repeating is safe: a party is found by its code, a sale by (web_shop, web_id), a
 
 from __future__ import annotations
 
-import base64
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from marshmallow import ValidationError
 
 from mappings import tryton as words
+from mappings import tryton_feeds as feeds
 from mappings.canonical import Address, FulfilmentChange, FulfilmentState, Order
 from mappings.fields import field_names
-from middleware.connectors._http import Http, Reply
-from middleware.errors import CallError, Rejected, Unreadable
-from middleware.ports import Delivery, Effect, Receipt
+from mappings.tryton_prices import prices
+from middleware.connectors._http import Http
+from middleware.errors import Rejected, Unreadable
+from middleware.ports import Delivery, Effect, Page, Receipt, Record
 from middleware.settings import Connection
+from middleware.wire.tryton import Rest
+from middleware.wire.tryton_feeds import Feeds
 
 PAGE = 100
 """Sales per page of a poll."""
@@ -32,7 +36,8 @@ PARTY_FIELDS = tuple(f"addresses.{name}" for name in ("party_name", "street", "p
 
 
 class Connector:
-    """Plays create_order, find_order, changed_orders, translate. `connection.base_url` ends in the database's name."""
+    """Plays create_order, find_order, changed_orders, translate, list_records, decode_record, fetch_record. `connection.base_url`
+    ends in the database's name."""
 
     SYSTEM = "tryton"
     LANE = "orders"
@@ -45,8 +50,15 @@ class Connector:
         "web_shop": (int, 1, "id of the web shop that the sales belong to"),
         "party_prefix": (str, "WEB-", "what the codes of the shop's customers begin with"),
         "payment_term": (int, 0, "id of the payment term of every sale; 0 leaves Tryton's default"),
+        "warehouse": (int, 0, "id of the warehouse that sales are shipped from; 0: the only one, needed when there are several"),
         "charge_product": (str, "", "code of the service that shipping, fees and discounts are booked on; empty: lines without a product"),
         "price_digits": (int, 4, "decimals of unit prices, as price_decimal in Tryton's configuration"),
+        "warehouses": (list, [], "codes of the warehouses whose stock counts (the id of one without a code); empty: all"),
+        "available": (str, "reserved", "stock that can be sold: on hand less what is `reserved`, or Tryton's `forecast`"),
+        "attributes": (list, [], "further fields of product.product that are read, as paths: weight, template.brand.name"),
+        "language": (str, "en", "language of names and descriptions"),
+        "languages": (list, [], "languages whose names and descriptions are read besides"),
+        "page": (int, 100, "records of a page of a feed, 1 to 500"),
     }
 
     def __init__(self, connection: Connection, http: Http) -> None:
@@ -55,11 +67,13 @@ class Connector:
         self.http = http
         self._known: dict[tuple[str, str], int] = {}
         self._options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
-        self._headers = {
-            "Authorization": f"Bearer {connection.credentials['key'].reveal()}",
-            "X-Tryton-Context": _packed({"company": self._options["company"]}),
-            "Accept-Language": "en",
-        }
+        self._rest = Rest(http.request, connection.credentials["key"].reveal(), {"company": self._options["company"]})
+        if self._options["available"] not in ("reserved", "forecast"):
+            raise ValueError("options.available must be reserved or forecast")
+        if not 1 <= self._options["page"] <= 500:
+            raise ValueError("options.page must be 1 to 500: ids of a whole page go into one address")
+        shared = {name: self._options[name] for name in ("company", "page", "warehouses", "language", "languages", "attributes")}
+        self._feeds = Feeds(self._rest, **shared)
 
     def create_order(self, effect: Effect) -> Receipt:
         """Make the order's sale and confirm it, from wherever an earlier attempt stopped. `detail["total"]` is Tryton's total.
@@ -88,7 +102,7 @@ class Connector:
             after = ["write_date", ">", words.instant_value(since)]
         while True:
             domain = [["web_shop", "=", self._options["web_shop"]], ["web_id", "!=", None], after]
-            page = self._search("sale.sale", domain, words.SALE_FIELDS, order=[["write_date", "ASC"], ["id", "ASC"]], size=PAGE)
+            page = self._rest.search("sale.sale", domain, words.SALE_FIELDS, order=[["write_date", "ASC"], ["id", "ASC"]], size=PAGE)
             if page:
                 yield tuple(_delivery(sale) for sale in page)
             if len(page) < PAGE:
@@ -106,12 +120,38 @@ class Connector:
             raise Unreadable(f"{topic}: not JSON") from error
         return change
 
+    def list_records(self, kind: str, since: datetime | None, cursor: str) -> Page:
+        """A page of `feeds.FEEDS`, by Tryton's ids: products that are for sale and have a code, active or not, their prices and
+        their stock, categories and price lists. `raw` is canonical JSON of what was read."""
+        return self._feeds.list_records(kind, since, cursor)
+
+    def fetch_record(self, kind: str, source_id: str) -> Record | None:
+        """The record as it is now; None when Tryton has none with this id, or does not sell it any more."""
+        return self._feeds.fetch_record(kind, source_id)
+
+    def decode_record(self, kind: str, raw: bytes) -> dict[str, Any]:
+        """Raises `Unreadable` with the names of the fields at fault."""
+        try:
+            record = json.loads(raw, parse_float=Decimal)
+            match kind:
+                case "products":
+                    return feeds.product(record, self._options["attributes"])
+                case "stock":
+                    return feeds.stock(record, self._options["available"])
+                case "prices":
+                    return prices(record)
+            return feeds.category(record) if kind == "categories" else feeds.price_list(record)
+        except ValidationError as error:
+            raise Unreadable("; ".join(field_names(error.messages))) from None
+        except (ValueError, RecursionError):
+            raise Unreadable("the record is not JSON") from None
+
     def _made(self, order: Order) -> dict[str, Any]:
         products = self._products(order)
         charge = products.get(self._options["charge_product"])
         values = words.sale_values(order, self._ids(order), products, charge, self._options["price_digits"])
         try:
-            made: dict[str, Any] = self._call("POST", "sale.sale", fields=words.SALE_FIELDS, body=values)
+            made: dict[str, Any] = self._rest.call("POST", "sale.sale", fields=words.SALE_FIELDS, body=values)
         except Rejected:
             # The web id is unique per shop: an earlier attempt, or one that is still on its way, may have been first.
             found = self._sale(order.order_id)
@@ -123,10 +163,10 @@ class Connector:
     def _confirmed(self, sale: dict[str, Any]) -> dict[str, Any]:
         while step := NEXT_STEP.get(sale["state"]):
             try:
-                sale = self._call("POST", f"sale.sale/{sale['id']}/{step}", fields=words.SALE_FIELDS, body={})
+                sale = self._rest.call("POST", f"sale.sale/{sale['id']}/{step}", fields=words.SALE_FIELDS, body={})
             except Rejected:
                 # A button that an earlier attempt pressed after all is refused, too.
-                now = self._call("GET", f"sale.sale/{sale['id']}", fields=words.SALE_FIELDS)
+                now = self._rest.call("GET", f"sale.sale/{sale['id']}", fields=words.SALE_FIELDS)
                 if now["state"] == sale["state"]:
                     raise
                 sale = now
@@ -134,7 +174,7 @@ class Connector:
 
     def _sale(self, web_id: str) -> dict[str, Any] | None:
         domain = [["web_shop", "=", self._options["web_shop"]], ["web_id", "=", web_id]]
-        found = self._search("sale.sale", domain, words.SALE_FIELDS, size=1)
+        found = self._rest.search("sale.sale", domain, words.SALE_FIELDS, size=1)
         return found[0] if found else None
 
     def _ids(self, order: Order) -> words.SaleIds:
@@ -149,12 +189,13 @@ class Connector:
             shipment_address=self._address(party, shipping),
             currency=currency,
             payment_term=self._options["payment_term"],
+            warehouse=self._options["warehouse"],
         )
 
     def _id_of(self, model: str, code: str, field: str) -> int:
         """The id of a country or currency, which never changes once it is there."""
         if (model, code) not in self._known:
-            found = self._search(model, [["code", "=", code]], (), size=1)
+            found = self._rest.search(model, [["code", "=", code]], (), size=1)
             if not found:
                 raise Rejected(f"Tryton has no {model} {code!r}", field=field)
             self._known[model, code] = int(found[0]["id"])
@@ -168,7 +209,7 @@ class Connector:
         values = words.party_values(order, code, addresses)
         try:
             # The code is unique, so that repeating is safe.
-            made: dict[str, Any] = self._call("POST", "party.party", fields=PARTY_FIELDS, body=values, safe=True)
+            made: dict[str, Any] = self._rest.call("POST", "party.party", fields=PARTY_FIELDS, body=values, safe=True)
         except Rejected:
             found = self._party_of(code)
             if found is None:
@@ -177,7 +218,7 @@ class Connector:
         return made
 
     def _party_of(self, code: str) -> dict[str, Any] | None:
-        found = self._search("party.party", [["code", "=", code]], PARTY_FIELDS, size=1)
+        found = self._rest.search("party.party", [["code", "=", code]], PARTY_FIELDS, size=1)
         return found[0] if found else None
 
     def _address(self, party: dict[str, Any], values: dict[str, Any]) -> int:
@@ -185,7 +226,7 @@ class Connector:
             if words.same_address(address, values):
                 return int(address["id"])
         # A second equal address would do no harm, and the next attempt finds the first.
-        made = self._call("POST", "party.address", body={"party": party["id"], **values}, safe=True)
+        made = self._rest.call("POST", "party.address", body={"party": party["id"], **values}, safe=True)
         return int(made["id"])
 
     def _address_values(self, address: Address, name: str) -> dict[str, Any]:
@@ -197,7 +238,7 @@ class Connector:
         if self._options["charge_product"]:
             wanted[self._options["charge_product"]] = "charge_product"
         found: dict[str, words.Product] = {}
-        for record in self._search("product.product", [["code", "in", list(wanted)]], ("code", "sale_uom.id")):
+        for record in self._rest.search("product.product", [["code", "in", list(wanted)]], ("code", "sale_uom.id")):
             field = wanted[record["code"]]
             if record["code"] in found:
                 raise Rejected("several products in Tryton have this code", field=field)
@@ -208,44 +249,6 @@ class Connector:
         if missing is not None:
             raise Rejected(f"no product with code {missing!r} in Tryton", field=wanted[missing])
         return found
-
-    def _search(
-        self, model: str, domain: list[Any], fields: Sequence[str], *, order: list[list[str]] | None = None, size: int = 0
-    ) -> list[dict[str, Any]]:
-        params = [("d", _packed(domain))]
-        params += [("o", _packed(order))] if order else []
-        params += [("s", str(size))] if size else []
-        found: list[dict[str, Any]] = self._call("GET", model, fields=fields or ("id",), params=params)
-        return found
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        fields: Sequence[str] = ("id",),
-        params: Sequence[tuple[str, str]] = (),
-        body: dict[str, Any] | None = None,
-        safe: bool | None = None,
-    ) -> Any:
-        query = [("f", name) for name in fields] + list(params)
-        reply = self.http.request(method, f"/rest/model/{path}", params=query, json=body, headers=self._headers, safe=safe, explain=explain)
-        return reply.json()
-
-
-def explain(reply: Reply) -> tuple[str, str]:
-    """Tryton's own words of a refusal without the values in them, and the label of the field at fault, if it names one."""
-    try:
-        message = str(reply.json()["message"])
-    except (KeyError, TypeError, CallError):
-        return "", ""
-    field = re.search(r'for field "([^"]+)"', message)
-    plain = re.sub(r'\b(value|record|on) "(?:[^"]|"(?!\W))*"', r'\1 "…"', message)
-    return plain[:200], field[1] if field else ""
-
-
-def _packed(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
 def _order(effect: Effect) -> Order:

@@ -129,7 +129,8 @@ def test_mistakes_of_a_connection_are_found_at_once() -> None:
         "erp", "tryton", "", credentials={"pass": secret("x")}, options={"companny": 1, "company": "one"}, rate="often", timeout=99
     )
     assert connectors.mistakes({"erp": wrong, "x": Connection("x", "sap")}) == [
-        "connections.erp.options.companny: unknown; known: company, web_shop, party_prefix, payment_term, charge_product, price_digits",
+        "connections.erp.options.companny: unknown; known: company, web_shop, party_prefix, payment_term, warehouse,"
+        " charge_product, price_digits, warehouses, available, attributes, language, languages, page",
         "connections.erp.options.company: expected int, found str",
         "connections.erp.credentials.pass: unknown; known: key",
         "connections.erp.credentials.key: missing; expected a reference, env:NAME or file:PATH"

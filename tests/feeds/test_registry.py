@@ -36,7 +36,7 @@ def tables(folder: Path, **files: str) -> Settings:
 def test_every_mistake_of_every_table_is_said_at_once_with_its_file(tmp_path: Path) -> None:
     settings = tables(
         tmp_path,
-        a=PRICES.format(source="erp", kind="prices", shop="shop"),
+        a=PRICES.format(source="shop", kind="prices", shop="shop"),
         b=PRICES.format(source="nobody", kind="prices", shop="erp"),
         c="connection = ",
         d='kind = "products"',
@@ -45,7 +45,7 @@ def test_every_mistake_of_every_table_is_said_at_once_with_its_file(tmp_path: Pa
         registry.load(settings)
     lines = [line.removeprefix(f"{tmp_path}/") for line in found.value.mistakes]
     assert lines[:3] == [
-        "a.toml: connection: erp is a tryton, which cannot list records",
+        "a.toml: connection: shop is a drupal, which cannot list records",
         "b.toml: connection: no connection is called 'nobody'",
         "b.toml: shop: erp is a tryton, which cannot write items",
     ]

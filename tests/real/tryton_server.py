@@ -30,8 +30,9 @@ from middleware.simulators.proxy import FaultProxy
 
 from .programs import HERE, VAR, Unavailable, await_listener, free_port, installed, run
 
-PACKAGES = ["trytond", "trytond_sale", "trytond_web_shop", "proteus", "psycopg[binary]", "psycopg_pool"]
-MODULES = ["sale", "web_shop"]
+MODULES = ["sale", "web_shop", "sale_price_list", "product_price_list_dates", "product_attribute"]
+LANGUAGES = ["de"]
+PACKAGES = ["trytond", *(f"trytond_{module}" for module in MODULES), "proteus", "psycopg[binary]", "psycopg_pool"]
 PASSWORD = "admin-pw"
 CONSTRAINTS = HERE / "tryton-constraints.txt"
 BOOTSTRAP = HERE / "tryton_bootstrap.py"
@@ -65,12 +66,12 @@ class Tryton:
     def proxied(self, proxy: FaultProxy) -> str:
         return f"{proxy.url}/{self.database}"
 
-    def rpc(self, method: str, *params: Any) -> Any:
+    def rpc(self, method: str, *params: Any, **context: Any) -> Any:
         """Call `model.sale.sale.read`-like methods over JSON-RPC as the administrator; AssertionError for Tryton's errors."""
         if not self._session:
             user, token, *_ = self._post("common.db.login", ["admin", {"password": PASSWORD}])
             self._session = {"Authorization": "Session " + base64.b64encode(f"admin:{user}:{token}".encode()).decode()}
-        return self._post(method, [*params, {"company": self.company}])
+        return self._post(method, [*params, {"company": self.company, **context}])
 
     def count_sales(self, reference: str) -> int:
         """How many sales, of whatever state, carry this reference (the shop's order number)."""
@@ -175,7 +176,7 @@ def _admin(cluster: str) -> Iterator[psycopg.Connection]:
 
 def _seeded(cluster: str, binaries: Path) -> tuple[str, dict[str, Any]]:
     """The template's name and the facts of its seed, which lie in the database's comment; it is renamed when it is complete."""
-    recipe = CONSTRAINTS.read_bytes() + BOOTSTRAP.read_bytes() + repr(MODULES).encode()
+    recipe = CONSTRAINTS.read_bytes() + BOOTSTRAP.read_bytes() + repr(MODULES + LANGUAGES).encode()
     template = "waybill_tryton_" + hashlib.sha256(recipe).hexdigest()[:10]
     with _admin(cluster) as db:
         row = db.execute("select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [template]).fetchone()
@@ -198,7 +199,7 @@ def _seed(cluster: str, binaries: Path, database: str) -> dict[str, Any]:
     env = {**os.environ, "TRYTONPASSFILE": str(password)}
     # An --email in the second command would take the administrator's rights away (trytond 8.2.1).
     run([*admin, "--all", "--email", "admin@example.invalid"], "the database cannot be made", env)
-    run([*admin, "-u", *MODULES, "--activate-dependencies"], "the modules cannot be activated", env)
+    run([*admin, "-u", *MODULES, "--activate-dependencies", "--language", *LANGUAGES], "the modules cannot be activated", env)
     told = run([str(binaries / "python"), str(BOOTSTRAP), database, str(config)], "the seed failed", env)
     return json.loads(told.strip().splitlines()[-1])
 
