@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mappings import price_lists
@@ -16,7 +16,7 @@ from mappings.attributes import search
 from mappings.price_lists import PriceLists
 from mappings.rules import Kind, Refused, Rule
 from mappings.values import value_of
-from mappings.wanted import FILE, IN_BUNDLES, Of, Reject, Thing, Wanted, name_of, refers_to
+from mappings.wanted import FILE, IN_BUNDLES, REFERS, Of, Reject, Thing, Wanted, name_of, refers_to
 
 _CODE = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _LONGEST_KEY = 255
@@ -94,10 +94,12 @@ class _Built:
         bundle = table.bundle.of(record)
         key = code if table.of not in IN_BUNDLES else f"{bundle}/{code}"
         fields = self.fields.pop(table.of)
-        main = Thing(table.of, key, fields, bundle, self._parent(), table.makes, table.on_gone)
+        main = _thing(table.of, key, fields, bundle, parent=self._parent(), makes=table.makes, on_gone=table.on_gone)
         product = self._product(main)
         found = [*self.others.values(), *([product] if product else ())]
-        found += [_translated(main if of is table.of else product, lang, fields) for (of, lang), fields in self.translations.items()]
+        for (of, language), fields in self.translations.items():
+            if any(map(_is_there, fields.values())):
+                found.append(_translated(main if of is table.of else product, language, fields))
         if table.price_lists:
             found += {one.name: one for one in price_lists.things(table.price_lists, code, record)}.values()
         return Wanted(main, tuple(found))
@@ -112,7 +114,7 @@ class _Built:
         if self.table.of is not Of.VARIATION or not any(rule.of is Of.PRODUCT for rule in self.table.rules):
             return None
         bundle = self.table.product_bundle.of(self.record)
-        return Thing(Of.PRODUCT, main.parent, self.fields[Of.PRODUCT], bundle, on_gone=self.table.on_gone)
+        return _thing(Of.PRODUCT, main.parent, self.fields[Of.PRODUCT], bundle, on_gone=self.table.on_gone)
 
     def _take(self, rule: Rule) -> None:
         found = search(rule.source, self.record)
@@ -125,13 +127,12 @@ class _Built:
             value = next((found[one] for one in locales if found and found.get(one) not in (None, "")), None)
             if language == self.table.language:
                 self._set(self.fields[rule.of], rule, value)
-            elif value is not None:
-                self._set(self.translations.setdefault((rule.of, language), {}), rule, value)
+            else:
+                self._set(self.translations.setdefault((rule.of, language), {}), replace(rule, required=False), value)
 
     def _set(self, fields: dict[str, Any], rule: Rule, found: Any) -> None:
         value = self._value(rule, found)
-        if value is not None:
-            fields[rule.target] = value
+        fields[rule.target] = refers_to([], many=rule.many) if value is None and rule.refers else value
 
     def _value(self, rule: Rule, found: Any) -> Any:
         values = [one for one in (found if isinstance(found, list) and rule.many else [found]) if one is not None and one != ""]
@@ -141,7 +142,7 @@ class _Built:
         if not values:
             if rule.required:
                 raise Refused(rule.source, "is missing")
-            return refers_to([], many=True) if rule.many and rule.refers and isinstance(found, list) else None
+            return None
         if rule.refers:
             return refers_to([self._referred(rule, one) for one in values], many=rule.many)
         if rule.kind is Kind.FILE:
@@ -175,15 +176,21 @@ class _Built:
 
 def _translated(original: Thing | None, language: str, fields: Mapping[str, Any]) -> Thing:
     assert original is not None  # a rule of the product makes one
-    return Thing(
-        Of.TRANSLATION,
-        f"{original.name}@{language}",
-        fields,
-        original.bundle,
-        parent=original.name,
-        makes=original.makes,
-        on_gone="delete",
-    )
+    key = f"{original.name}@{language}"
+    return _thing(Of.TRANSLATION, key, fields, original.bundle, parent=original.name, makes=original.makes, on_gone="delete")
+
+
+def _thing(of: Of, key: str, fields: Mapping[str, Any], bundle: str, **more: Any) -> Thing:
+    kept = {name: value for name, value in fields.items() if _is_there(value) or _is_emptied_list(value)}
+    return Thing(of, key, kept, bundle, cleared={name: value for name, value in fields.items() if name not in kept}, **more)
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and not (isinstance(value, Mapping) and value.get(REFERS) == [])
+
+
+def _is_emptied_list(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get(REFERS) == [] and bool(value.get("many"))
 
 
 def identity(expression: str, record: Any) -> str:

@@ -36,8 +36,9 @@ names (entity type and machine name, as ["user_role", "wholesale"])."""
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One thing that is wanted. `fields` are by their name in the shop, as JSON. Without `makes` it is changed only if it is there;
-    `on_gone` is what becomes of it when no source has it any more: unpublish, delete or keep."""
+    """One thing that is wanted. `fields` are by their name in the shop, as JSON; `cleared` are those without a value, with what says so:
+    they are emptied where they had one. Without `makes` it is changed only if it is there; `on_gone` is what becomes of it when no
+    source has it any more: unpublish, delete or keep."""
 
     of: Of
     key: str
@@ -46,6 +47,7 @@ class Thing:
     parent: str = ""
     makes: bool = True
     on_gone: str = "unpublish"
+    cleared: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:

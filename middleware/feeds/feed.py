@@ -64,6 +64,11 @@ class Feed:
         lists = self.table.price_lists
         return replace(self.table, rules=rules, price_lists=None if lists and self._is_paused([lists.source]) else lists)
 
+    @cached_property
+    def paused_fields(self) -> list[str]:
+        """Fields that keep the value that they had."""
+        return sorted({rule.target for rule in self.table.rules if rule not in self.active.rules})
+
     def _is_paused(self, expressions: list[str]) -> bool:
         return any(".".join(path) in self.paused for one in expressions for path in used_paths(one))
 

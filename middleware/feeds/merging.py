@@ -137,7 +137,7 @@ def _items(feed: Feed, wanted: Sequence[Wanted], now: datetime) -> list[dict[str
 
 
 def _item(feed: Feed, thing: Thing, now: datetime) -> dict[str, Any]:
-    part = {feed.name: {"fields": thing.fields, "makes": thing.makes}}
+    part = {"fields": thing.fields, "makes": thing.makes}
     return {
         "shop": feed.table.shop,
         "kind": str(thing.of),
@@ -146,7 +146,10 @@ def _item(feed: Feed, thing: Thing, now: datetime) -> dict[str, Any]:
         "rank": RANKS[thing.of],
         "parent": thing.parent,
         "on_gone": thing.on_gone,
-        "parts": msgspec.json.encode(part).decode(),
+        "feed": feed.name,
+        "part": msgspec.json.encode(part).decode(),
+        "cleared": msgspec.json.encode(thing.cleared).decode(),
+        "kept": feed.paused_fields,
         "makes": thing.makes,
         "now": now,
     }

@@ -45,21 +45,22 @@ WHERE NOT EXISTS (SELECT 1 FROM records WHERE connection = :connection AND kind 
 """
 )
 # What is wanted is the hash of all parts, which jsonb keeps in one order; what is written already is in sync at once.
+_NEW = "merged_parts(i.parts, CAST(:feed AS text), CAST(:part AS jsonb), CAST(:cleared AS jsonb), CAST(:kept AS text[]))"
 MERGE = text(
-    """
+    f"""
 INSERT INTO items AS i (shop, kind, key, bundle, rank, parent, on_gone, made, parts, wanted, state, due_at, changed_at)
-VALUES (:shop, :kind, :key, :bundle, :rank, :parent, :on_gone, :makes, CAST(:parts AS jsonb),
-  sha256(convert_to(CAST(CAST(:parts AS jsonb) AS text), 'UTF8')), 'waiting', :now, :now)
+VALUES (:shop, :kind, :key, :bundle, :rank, :parent, :on_gone, :makes, jsonb_build_object(CAST(:feed AS text), CAST(:part AS jsonb)),
+  sha256(convert_to(CAST(jsonb_build_object(CAST(:feed AS text), CAST(:part AS jsonb)) AS text), 'UTF8')), 'waiting', :now, :now)
 ON CONFLICT (shop, kind, key) DO UPDATE SET parent = CASE WHEN :makes AND excluded.parent <> '' THEN excluded.parent ELSE i.parent END,
   made = i.made OR :makes,
   bundle = CASE WHEN :makes THEN excluded.bundle ELSE i.bundle END,
   on_gone = CASE WHEN :makes THEN excluded.on_gone ELSE i.on_gone END,
-  parts = i.parts || excluded.parts,
-  wanted = sha256(convert_to(CAST(i.parts || excluded.parts AS text), 'UTF8')),
-  state = CASE WHEN i.written = sha256(convert_to(CAST(i.parts || excluded.parts AS text), 'UTF8')) THEN 'in_sync' ELSE 'waiting' END,
-  cause = '', field = '', attempts = 0, waits_for = '{}', due_at = :now, changed_at = :now
-WHERE i.parts || excluded.parts <> i.parts OR (:makes AND excluded.parent NOT IN ('', i.parent))
-"""
+  parts = {_NEW},
+  wanted = sha256(convert_to(CAST({_NEW} AS text), 'UTF8')),
+  state = CASE WHEN i.written = sha256(convert_to(CAST({_NEW} AS text), 'UTF8')) THEN 'in_sync' ELSE 'waiting' END,
+  cause = '', field = '', attempts = 0, waits_for = '{{}}', due_at = :now, changed_at = :now
+WHERE {_NEW} <> i.parts OR (:makes AND excluded.parent NOT IN ('', i.parent))
+"""  # noqa: S608 - our own words
 )
 TAKE_BACK = text(
     """

@@ -368,3 +368,18 @@ def _check(feeds: Feeds) -> None:
     while pushes.push(feeds.runtime, "shop"):
         pass
     assert len(feeds.shop.sent) == before  # nothing changed: nothing is written
+
+
+def test_a_value_that_is_taken_away_is_taken_away_in_the_shop(feeds: Feeds) -> None:
+    shirts(feeds.pim, 1)
+    feeds.pull("products")
+    feeds.push()
+    feeds.pim.put("001", sku="S1", product="shirt", title="Shirt")
+    feeds.pull("products")
+    feeds.push()
+    assert feeds.shop.variations["S1"] == {"field_color": None, "status": True}
+    assert feeds.pull("products", full=True).staged.updated == 0
+    feeds.pim.put("002", sku="S2", product="shirt", title="Shirt")
+    feeds.pull("products")
+    feeds.push()
+    assert feeds.shop.variations["S2"] == {"status": True}
