@@ -32,7 +32,7 @@ class Connector:
 
     SYSTEM = "odoo"
     LANE = "catalog"
-    PROOF = "simulator (facts of Odoo's source and documents)"
+    PROOF = "real system (Odoo 19.0), simulator"
     API_VERSION = "JSON-2 (19), JSON-RPC (13 to 19)"
     CREDENTIALS: Mapping[str, str] = {"key": "API key of the user that reads"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {

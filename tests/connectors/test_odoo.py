@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from middleware.simulators.odoo import OdooError, OdooSimulator
 from middleware.simulators.odoo_models import Models
 from middleware.testing import secret
 
+PAYLOADS = Path(__file__).parents[1] / "payloads"
 NOW = datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC)
 BASE = "https://odoo.example"
 APIS = ("json2", "jsonrpc")
@@ -245,6 +247,25 @@ def test_a_rule_that_only_odoo_can_compute_refuses_the_prices_unless_it_is_skipp
     with pytest.raises(Unreadable, match=f"rules: only Odoo can compute the price of {number}"):
         connector().decode_record("prices", record.raw)
     assert len(connector(rules="skip").decode_record("prices", record.raw)["prices"]) == 1
+
+
+def test_prices_are_those_that_odoo_itself_made_of_its_rules():
+    recorded = json.loads((PAYLOADS / "odoo" / "prices.json").read_text("utf-8"), parse_float=Decimal)
+    erp, wrong = connector(), []
+    raws = [json.dumps(record, default=float).encode() for record in recorded["records"]]
+    prices = {found["sku"]: found["prices"] for found in (erp.decode_record("prices", raw) for raw in raws)}
+    for expected in recorded["prices"]:
+        fitting = [price for price in prices[expected["sku"]] if fits(price, expected)]
+        if round((fitting or prices[expected["sku"]])[0]["amount"], 6) != Decimal(expected["price"]):
+            wrong.append(expected)
+    assert (len(recorded["prices"]), wrong) == (432, [])
+
+
+def fits(price: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a price of a list holds for a quantity at a time."""
+    begun = price["valid_from"] is None or price["valid_from"] <= wanted["at"]
+    over = price["valid_to"] is not None and price["valid_to"] < wanted["at"]
+    return price["list"] == wanted["list"] and price["min_quantity"] <= wanted["quantity"] and begun and not over
 
 
 @pytest.mark.parametrize("page", [1, 2, 50])
