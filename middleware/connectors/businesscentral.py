@@ -46,6 +46,7 @@ class Connector:
     PROOF = "simulator (facts of the published API)"
     API_VERSION = "API v2.0"
     REFUSAL_STATUS = 429  # after any other refusal the subscription is deleted
+    HANDSHAKE = "validationToken"  # asked for when a subscription is made, and when it is renewed
     CREDENTIALS: Mapping[str, str] = {"client_secret": "secret of the application that Microsoft Entra knows"}
     CREDENTIAL_OF: Mapping[str, str] = {"client_id": "client_secret"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
