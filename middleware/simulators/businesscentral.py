@@ -1,4 +1,4 @@
-"""A stand-in for Business Central's API v2.0: tokens that end, pages by $skiptoken, filters, expanded variants, custom pages.
+"""A stand-in for Business Central's API v2.0: tokens that end, pages by $skiptoken, filters, variants, custom pages, subscriptions.
 
 https://learn.microsoft.com/dynamics365/business-central/dev-itpro/api-reference/v2.0/
 """
@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import requests
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
@@ -52,6 +53,7 @@ class BusinessCentralSimulator(Simulator):
         self.lists: dict[str, dict[str, Json]] = {name: {} for name in LISTS}
         self.tokens_given = 0
         self.asked: list[str] = []
+        self.subscriptions: dict[str, str] = {}
         self._clock = clock
         self._life = life
         self._tokens: dict[str, datetime] = {}
@@ -87,6 +89,27 @@ class BusinessCentralSimulator(Simulator):
     def post_entry(self, number: str, quantity: float) -> None:
         """Stock moves: the item's own time does not."""
         self.put("itemLedgerEntries", entryNumber=self._last, itemNumber=number, quantity=quantity)
+
+    def subscribe(self, target: str, state: str) -> bool:
+        """Subscribe to items, or renew it: only when `target` echoes the token that it is asked with."""
+        asked = f"handshake {len(self.subscriptions)}"
+        answer = requests.post(target, params={"validationToken": asked}, timeout=10)
+        if answer.status_code == 200 and answer.text == asked:
+            self.subscriptions[target] = state
+        return target in self.subscriptions
+
+    def notify(self, *ids: str, change: str = "updated") -> None:
+        """Tell of items, all in one request. After a refusal that is none of 408, 429 and 5xx there is no subscription any more."""
+        for target, state in list(self.subscriptions.items()):
+            told = [{**self._told(id, change), "clientState": state} for id in ids]
+            status = requests.post(target, json={"value": told}, timeout=10).status_code
+            if status not in (200, 202, 204, 408, 429) and status < 500:
+                del self.subscriptions[target]
+
+    def _told(self, id: str, change: str) -> Json:
+        at = self.lists["items"].get(id, {}).get("lastModifiedDateTime", "")
+        resource = f"api/v2.0/companies({COMPANY})/items({id})"
+        return {"subscriptionId": "items", "resource": resource, "changeType": change, "lastModifiedDateTime": at}
 
     def end_tokens(self) -> None:
         """Every token that was given ends now."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import pytest
+import requests
 from cheroot.wsgi import Server
 
 from middleware.app import create_app
 from middleware.runtime import Runtime
 from middleware.settings import Connection, Web
+from middleware.simulators.businesscentral import BusinessCentralSimulator
 from middleware.testing import Cluster, secret
 from middleware.web import asgi
 from tests.web.asgi import request
@@ -42,19 +44,21 @@ def asked(skin: str, runtime: Runtime, connection: str, query: str, body: bytes 
     """Status, content type and text of the answer to a POST."""
     if skin == "event loop":
         return asyncio.run(_asked(runtime, connection, query, body))
-    server = Server(("127.0.0.1", 0), create_app(runtime), numthreads=1)
+    with served(runtime) as url:
+        answer = requests.post(f"{url}/webhooks/{connection}?{query}", data=body, headers={"Connection": "close"}, timeout=20)
+    return answer.status_code, answer.headers["content-type"], answer.text
+
+
+@contextmanager
+def served(runtime: Runtime) -> Iterator[str]:
+    server = Server(("127.0.0.1", 0), create_app(runtime), numthreads=2)
     server.expiration_interval = 0.02
     server.prepare()
     thread = Thread(target=server.serve)
     thread.start()
-    line = http.client.HTTPConnection("127.0.0.1", server.bind_addr[1], timeout=20)
-    line.request("POST", f"/webhooks/{connection}?{query}", body)
-    answer = line.getresponse()
-    found = answer.status, answer.getheader("content-type") or "", answer.read().decode()
-    line.close()
+    yield f"http://127.0.0.1:{server.bind_addr[1]}"
     server.stop()
     thread.join()
-    return found
 
 
 async def _asked(runtime: Runtime, connection: str, query: str, body: bytes) -> Told:
@@ -78,6 +82,23 @@ def test_what_is_no_handshake_is_a_delivery(skin: str, runtime: Runtime, query: 
 @pytest.mark.parametrize(("connection", "status"), [("stripe", 400), ("nobody", 404)])
 def test_nobody_else_echoes_anything(skin: str, runtime: Runtime, connection: str, status: int) -> None:
     assert asked(skin, runtime, connection, "validationToken=x", b"{}")[0] == status
+
+
+def test_a_subscription_lasts_whatever_it_is_told_with(runtime: Runtime, skin: str) -> None:
+    if skin == "event loop":
+        pytest.skip("has no port of its own")
+    bc, other = BusinessCentralSimulator(), BusinessCentralSimulator()
+    items = [bc.add_item("A"), bc.add_item("B")]
+    with served(runtime) as url:
+        assert bc.subscribe(f"{url}/webhooks/bc", "state")
+        assert other.subscribe(f"{url}/webhooks/bc", "another state")
+        assert not bc.subscribe(f"{url}/webhooks/stripe", "state")
+        bc.notify(*items)
+        bc.notify(*items)
+        other.notify("1")
+    assert rows(runtime, "SELECT topic, hint FROM events") == [("resource.updated", True)] * 2
+    assert len(other.subscriptions) == 1
+    rows(runtime, "TRUNCATE events, event_bodies")
 
 
 def test_a_notification_is_kept_after_it(skin: str, runtime: Runtime) -> None:
