@@ -1,13 +1,13 @@
 """Dynamics 365 Business Central over its API v2.0: items and their variants, prices and stock as feeds, webhooks as hints.
 
 A list is followed by its own links, which name the last record of a page. A delta reads the items that changed, then those whose
-variants, price lines or ledger entries did.
+variants, price lines or ledger entries did. What is deleted leaves no trace: the next full pull sees it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -88,7 +88,7 @@ class Connector:
         place = wire.resumed(cursor) if cursor else Place()
         if kind == "categories":
             rows, query = self._read(self._path("itemCategories"), place.query or self._first(since))
-            return Page(tuple(_record(str(row.get("id")), _kept(row, ("code", "displayName"))) for row in rows), _cursor(0, query))
+            return Page(tuple(map(wire.category, rows)), _cursor(0, query))
         steps = self._steps(kind, since)
         if place.step >= len(steps):
             raise Rejected("the cursor is none of this feed's", field="cursor")
@@ -102,17 +102,20 @@ class Connector:
         return Page(self._records(kind, rows), _cursor(place.step, query) if query or last else wire.packed(Place(place.step + 1)))
 
     def fetch_record(self, kind: str, source_id: str) -> Record | None:
-        """None when the API does not find the item while it does find others of the company, or when the item has no such variant."""
-        self._steps(kind, None)
-        item = source_id.partition("/")[0]
-        if not wire.GUID.fullmatch(item):
+        """None when the API does not find the record while it does find others of its list, or when the item has no such variant."""
+        asked = {} if kind == "categories" else _asked(kind)
+        path = self._path("itemCategories" if kind == "categories" else "items")
+        own = source_id.partition("/")[0]
+        if not wire.GUID.fullmatch(own):
             return None
-        path = self._path("items")
-        reply = self._get(f"{path}({item})?{urlencode(_asked(kind))}")
+        reply = self._get(f"{path}({own})?{urlencode(asked)}")
         if reply.status == 404:
             self._read(path, urlencode({"$top": 1, "$select": "id"}))  # raises when it is the company that is not found
             return None
-        return next((record for record in self._records(kind, [_object(reply.body)]) if record.source_id == source_id), None)
+        found = wire.one(reply.body)
+        if kind == "categories":
+            return wire.category(found)
+        return next((record for record in self._records(kind, [found]) if record.source_id == source_id), None)
 
     def decode_record(self, kind: str, raw: bytes) -> Any:
         """Raises `Unreadable` with the names of the fields at fault."""
@@ -141,8 +144,7 @@ class Connector:
 
     def _steps(self, kind: str, since: datetime | None) -> list[str]:
         """The lists that a feed goes through: the items, and in a delta what else tells of a change."""
-        if kind not in words.ITEM_FIELDS:
-            raise Rejected(f"Business Central has no feed {kind!r}", field="kind")
+        _asked(kind)  # raises for an unknown kind
         absent = {
             "itemVariants": not self._option["variant_changes"],
             "price_lines": not (self._option["price_lines"] and self._price_fields["changed"]),
@@ -188,13 +190,16 @@ class Connector:
 
     def _of_item(self, kind: str, item: Json, lines: list[Json] | None) -> Iterator[Record]:
         for variant in sorted(item["itemVariants"], key=lambda one: str(one["code"])) or [None]:
-            record: Json = {"item": _kept(item, words.ITEM_FIELDS[kind]), "variant": variant and _kept(variant, words.VARIANT_FIELDS)}
+            record: Json = {
+                "item": wire.kept(item, words.ITEM_FIELDS[kind]),
+                "variant": variant and wire.kept(variant, words.VARIANT_FIELDS),
+            }
             if kind != "products":
                 mine = None if lines is None else words.lines_of(lines, item["number"], variant["code"] if variant else "")
                 if kind == "prices":
                     mine = [line for line in mine or [] if words.is_valid_price(line, item["baseUnitOfMeasureCode"])]
                 record["lines"] = mine
-            yield _record(f"{item['id']}/{variant['id']}" if variant else str(item["id"]), record)
+            yield wire.record(f"{item['id']}/{variant['id']}" if variant else str(item["id"]), record)
 
     def _lines(self, kind: str, items: list[Json]) -> list[Json] | None:
         """The lines of the custom page that belong to these items, in a settled order; None when there is no page."""
@@ -266,26 +271,10 @@ def explain(reply: Reply) -> tuple[str, str]:
 
 
 def _asked(kind: str) -> dict[str, str]:
+    if kind not in words.ITEM_FIELDS:
+        raise Rejected(f"Business Central has no feed {kind!r}", field="kind")
     return {"$select": ",".join(("id", *words.ITEM_FIELDS[kind])), "$expand": "itemVariants"}
-
-
-def _kept(row: Json, names: Collection[str]) -> Json:
-    return {name: row[name] for name in names if name in row}
-
-
-def _object(body: bytes) -> Json:
-    try:
-        found = wire.decoded(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Rejected("the answer is no record")
-    return found
 
 
 def _cursor(step: int, query: str) -> str:
     return wire.packed(Place(step, query) if query else None)
-
-
-def _record(source_id: str, content: Json) -> Record:
-    return Record(source_id, wire.canonical(content))

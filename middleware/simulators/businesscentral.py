@@ -28,7 +28,7 @@ _ROOT = "/v2.0/production/<path:api>/companies(<company>)"
 _ROUTES = Map(
     [
         Rule("/<tenant>/oauth2/v2.0/token", endpoint="give_token", methods=["POST"]),
-        Rule(f"{_ROOT}/items(<id>)", endpoint="read_item", methods=["GET"]),
+        Rule(f"{_ROOT}/<any(items, itemCategories):name>(<id>)", endpoint="read_one", methods=["GET"]),
         Rule(f"{_ROOT}/<any({', '.join(LISTS)}):name>", endpoint="read_list", methods=["GET"]),
     ]
 )
@@ -130,11 +130,11 @@ class BusinessCentralSimulator(Simulator):
         self._tokens[token] = self._clock() + timedelta(seconds=self._life)
         return reply({"token_type": "Bearer", "expires_in": self._life, "access_token": token})
 
-    def read_item(self, request: Request, api: str, company: str, id: str) -> Response:
+    def read_one(self, request: Request, api: str, company: str, name: str, id: str) -> Response:
         self._admit(request, company)
-        if id not in self.lists["items"]:
-            raise _Problem(404, "Internal_RecordNotFound", "The Item does not exist.")
-        return reply({"@odata.etag": 'W/"x"', **self._shown(request, "items", self.lists["items"][id])})
+        if id not in self.lists[name]:
+            raise _Problem(404, "Internal_RecordNotFound", "The record does not exist.")
+        return reply(self._shown(request, name, self.lists[name][id]))
 
     def read_list(self, request: Request, api: str, company: str, name: str) -> Response:
         """Sorted by number or code. A page's link names its last record; when that is gone, the place is not found."""

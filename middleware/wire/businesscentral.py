@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from middleware.errors import Rejected, SignatureRefused
-from middleware.ports import Delivery
+from middleware.ports import Delivery, Record
 
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 _ENCODE = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
@@ -57,6 +57,34 @@ def read_page(body: bytes, path: str, query: str) -> tuple[list[dict[str, Any]],
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Rejected("the answer is no list of records", field="value")
     return rows, _following(link, path, query) if link else ""
+
+
+def one(body: bytes) -> dict[str, Any]:
+    """The object that is the whole answer; raises `Rejected`."""
+    try:
+        found = _DECODE(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Rejected("the answer is no record")
+    return found
+
+
+def kept(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """What a record keeps of a row."""
+    return {name: row[name] for name in names if name in row}
+
+
+def record(source_id: str, content: Mapping[str, Any]) -> Record:
+    """The same bytes for the same content."""
+    return Record(source_id, _ENCODE(content))
+
+
+def category(row: Mapping[str, Any]) -> Record:
+    """An item category by its id; raises `Rejected`."""
+    if not isinstance(row.get("id"), str):
+        raise Rejected("a category has no id", field="id")
+    return record(row["id"], kept(row, ("code", "displayName")))
 
 
 def _following(link: object, path: str, query: str) -> str:

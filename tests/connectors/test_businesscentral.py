@@ -299,6 +299,10 @@ def test_categories_are_read_too(bc, clock):
     erp = reader(bc, page=1)
     found = [erp.decode_record("categories", record.raw) for record in records(erp, "categories")]
     assert found == [{"code": "CHAIR", "name": "Chairs"}, {"code": "TABLE", "name": "Tables"}]
+    first, second = records(erp, "categories")
+    assert erp.fetch_record("categories", first.source_id) == first
+    bc.remove("itemCategories", second.source_id)
+    assert erp.fetch_record("categories", second.source_id) is None
     since = clock.advance(hours=1)
     assert records(erp, "categories", since) == []
 
