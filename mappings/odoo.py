@@ -6,7 +6,7 @@ A many-to-one value is read as [id, name], what is empty as false, a time as UTC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,6 +33,11 @@ RULE_FIELDS = (
     *("min_quantity", "date_start", "date_end"),
 )
 QUANT_FIELDS = ("product_id", "location_id", "quantity", "reserved_quantity")
+
+ATTACHMENT = "ir.attachment"
+IMAGES = {"product.product": "image_variant_1920", "product.template": "image_1920"}
+"""Where an image is, a variant's own before its template's."""
+IMAGE_FIELDS = ("res_model", "res_field", "res_id", "checksum", "mimetype")
 
 _ATTRIBUTES = "product_template_attribute_value_ids"
 CHANGES = {
@@ -71,6 +76,16 @@ def reference(value: Any) -> int:
     """The id of a many-to-one value, 0 when it is empty."""
     found = value[0] if isinstance(value, list) and value else value
     return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def image_of(product: Mapping[str, Any], attachments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A product's image as `attachment-checksum.kind`: another image is another reference."""
+    owners = {"product.product": product["id"], "product.template": reference(product["product_tmpl_id"])}
+    for model, owner in owners.items():
+        for one in attachments:
+            if (one["res_model"], one["res_field"], one["res_id"]) == (model, IMAGES[model], owner):
+                return [f"{one['id']}-{one['checksum']}.{str(one['mimetype']).rpartition('/')[2]}"]
+    return []
 
 
 class Text(fields.Field[str]):
@@ -132,7 +147,9 @@ _PRODUCT, _CONTENT, _VALUE, _TRANSLATION, _PLACE = Product(), _Content(), _Value
 def product(raw: Any, sku: str) -> Json:
     """A variant with its template: `sku` is the field that holds its SKU. Raises marshmallow's ValidationError."""
     found = loaded(_CONTENT, raw, "product")
-    values = each(_VALUE, raw, "values")
+    values, media = each(_VALUE, raw, "values"), raw.get("media", [])
+    if not isinstance(media, list) or not all(isinstance(one, str) for one in media):
+        raise ValidationError({"media": ["expected references"]})
     translations = raw.get("translations") or {}
     if not isinstance(translations, Mapping):
         raise ValidationError({"translations": ["expected an object"]})
@@ -146,6 +163,7 @@ def product(raw: Any, sku: str) -> Json:
         "active": found["active"] and found["sale_ok"],
         "attributes": {value["attribute_id"][1]: value["name"] for value in values},
         "categories": [str(reference(found["categ_id"]))] if reference(found["categ_id"]) else [],
+        "media": media,
         "translations": {code: _translation(one) for code, one in translations.items()},
     }
 

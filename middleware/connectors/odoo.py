@@ -19,7 +19,7 @@ from mappings.fields import field_names
 from mappings.odoo import Json, reference
 from middleware.connectors._http import Http, Reply
 from middleware.errors import Rejected, Unreadable
-from middleware.ports import Page, Record
+from middleware.ports import Blob, Page, Record
 from middleware.settings import Connection
 from middleware.wire import odoo as wire
 from middleware.wire.odoo import CHUNK, Models, Place
@@ -28,12 +28,12 @@ _TAX = {"": None, "yes": True, "no": False}
 
 
 class Connector:
-    """Plays list_records, decode_record, fetch_record. A product is known by its id, archived ones too."""
+    """Plays list_records, decode_record, fetch_record, fetch_media. A product is known by its id, archived ones too."""
 
     SYSTEM = "odoo"
     LANE = "catalog"
     PROOF = "real system (Odoo 19.0), simulator"
-    API_VERSION = "JSON-2 (19), JSON-RPC (13 to 19)"
+    API_VERSION = "JSON-2 (19), JSON-RPC (15 to 19)"
     CREDENTIALS: Mapping[str, str] = {"key": "API key of the user that reads"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
         "api": (str, "json2", '"json2" (Odoo 19 and later) or "jsonrpc"'),
@@ -103,6 +103,17 @@ class Connector:
         if kind in words.LISTS:
             return _record(rows[0]["id"], rows[0]) if rows else None
         return next(iter(self._records(kind, rows)), None)
+
+    def fetch_media(self, reference: str) -> Blob:
+        """The image that a record's `media` names by its attachment; raises `Rejected` when it is gone."""
+        number = reference.partition("-")[0]
+        if not number.isascii() or not number.isdecimal():
+            raise Rejected("the reference does not begin with an id", field=reference[:100])
+        domain = [["id", "=", int(number)], ["res_field", "in", list(words.IMAGES.values())]]
+        rows = self._models.search(words.ATTACHMENT, domain, ("datas", "mimetype"), limit=1)
+        if not rows:
+            raise Rejected("there is no such image", field=reference[:100])
+        return wire.blob(rows[0], reference)
 
     def decode_record(self, kind: str, raw: bytes) -> Any:
         """Raises `Unreadable` with the names of the fields at fault; for prices also when a rule is one that only Odoo can compute."""
@@ -175,14 +186,25 @@ class Connector:
             code: {row["id"]: row for row in self._models.every(words.PRODUCT, ids, ("name", "description_sale"), lang=code)}
             for code in self._option["languages"]
         }
+        images = self._images(rows)
         return [
             {
                 "product": row,
+                "media": words.image_of(row, images),
                 "values": [values[one] for one in row["product_template_attribute_value_ids"] if one in values],
                 "translations": {code: found[row["id"]] for code, found in names.items() if row["id"] in found},
             }
             for row in rows
         ]
+
+    def _images(self, rows: list[Json]) -> list[Json]:
+        templates = {reference(row["product_tmpl_id"]) for row in rows}
+        domain = [
+            ["res_model", "in", list(words.IMAGES)],
+            ["res_field", "in", list(words.IMAGES.values())],
+            ["res_id", "in", sorted(templates | {row["id"] for row in rows})],
+        ]
+        return self._models.every(words.ATTACHMENT, domain, words.IMAGE_FIELDS)
 
     def _prices(self, rows: list[Json]) -> list[Json]:
         own = [["id", "in", self._option["pricelists"]]] if self._option["pricelists"] else [["active", "=", True]]

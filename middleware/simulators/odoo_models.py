@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import operator
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
@@ -29,7 +31,7 @@ RELATIONS: dict[tuple[str, str], str] = {
     ("stock.location", "warehouse_id"): "stock.warehouse",
 }
 INVERSE = {("product.product", "stock_quant_ids"): "stock.quant", ("product.product", "stock_move_ids"): "stock.move"}
-MODELS = sorted({model for model, _ in RELATIONS} | set(RELATIONS.values()))
+MODELS = sorted({model for model, _ in RELATIONS} | set(RELATIONS.values()) | {"ir.attachment"})
 ARCHIVES = ("product.product", "product.template", "product.pricelist")
 SHOWN_BY = {"stock.location": "complete_name", "product.category": "complete_name"}
 OF_TEMPLATE = ("name", "sale_ok", "description_sale", "categ_id", "list_price", "currency_id")
@@ -105,6 +107,14 @@ class Models:
         return self.put(
             "product.pricelist.item", **{**_NO_RULE, **about, "applied_on": applied_on, "compute_price": compute_price, **values}
         )
+
+    def add_image(self, model: str, id: int, content: bytes) -> int:
+        """An image of a variant or a template: over there, its only trace is the attachment."""
+        field = "image_1920" if model == "product.template" else "image_variant_1920"
+        held = next((row["id"] for row in self.rows["ir.attachment"].values() if (row["res_model"], row["res_id"]) == (model, id)), 0)
+        checksum, datas = hashlib.sha1(content).hexdigest(), base64.b64encode(content).decode()
+        about = {"res_model": model, "res_field": field, "res_id": id, "mimetype": "image/png", "checksum": checksum, "datas": datas}
+        return self.put("ir.attachment", held, **about)
 
     def change_template(self, id: int, **values: Any) -> None:
         """A variant's time of change follows its template's."""

@@ -6,6 +6,7 @@ https://www.odoo.com/documentation/18.0/developer/howtos/web_services.html
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from itertools import pairwise
@@ -15,6 +16,7 @@ import msgspec
 
 from mappings.odoo import Json, reference
 from middleware.errors import Rejected, Transient, Unauthorized
+from middleware.ports import Blob
 from middleware.settings import Connection
 
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -89,6 +91,15 @@ def bare(body: bytes) -> Any:
         return _DECODE(body)
     except (ValueError, RecursionError) as error:
         raise Rejected("the answer is not JSON") from error
+
+
+def blob(row: Mapping[str, Any], reference: str) -> Blob:
+    """An attachment's content; raises `Rejected` when it has none."""
+    try:
+        content = base64.b64decode(row["datas"], validate=True)
+    except (TypeError, ValueError) as error:
+        raise Rejected("the image has no content", field=reference[:100]) from error
+    return Blob(reference, content, row["mimetype"] if isinstance(row["mimetype"], str) else "")
 
 
 def told(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from middleware.connectors import mistakes
 from middleware.connectors._http import Http
 from middleware.connectors.odoo import Connector
 from middleware.errors import RateLimited, Rejected, Transient, Unauthorized, Unreadable
-from middleware.ports import Page, Record
+from middleware.ports import Blob, Page, Record
 from middleware.settings import Connection
 from middleware.simulators.faults import Fault, FaultKind
 from middleware.simulators.odoo import OdooError, OdooSimulator
@@ -105,9 +106,34 @@ def test_a_variant_is_read_with_its_template_its_attributes_and_its_languages(od
             "active": True,
             "attributes": {"Color": "Red", "Size": "M"},
             "categories": [str(shirts)],
+            "media": [],
             "translations": {"de_DE": {"name": "Hemd", "description": "Baumwolle"}},
         }
     }
+
+
+def test_a_variants_own_image_comes_before_that_of_its_template(odoo):
+    models = odoo.models
+    template = models.add_template("Shirt")
+    red, _ = models.add_product("RED", template), models.add_product("BLUE", template)
+    models.add_image("product.template", red, b"of another, whose id is the same")
+    front = models.add_image("product.template", template, b"front")
+    own = models.add_image("product.product", red, b"red")
+    erp = connector(odoo.url)
+    media = {sku: one["media"] for sku, one in decoded(erp, "products").items()}
+    assert media == {
+        "RED": [f"{own}-78988010b890ce6f4d2136481f392787ec6d6106.png"],
+        "BLUE": [f"{front}-{hashlib.sha1(b'front').hexdigest()}.png"],
+    }
+    (reference,) = media["RED"]
+    assert erp.fetch_media(reference) == Blob(reference, b"red", "image/png")
+    models.rows["ir.attachment"][own]["datas"] = False
+    with pytest.raises(Rejected, match="has no content"):
+        erp.fetch_media(reference)
+    models.remove("ir.attachment", own)
+    for gone in (reference, "", "x-y", "²-y"):
+        with pytest.raises(Rejected):
+            erp.fetch_media(gone)
 
 
 def test_an_archived_product_is_read_as_inactive_and_so_is_one_that_is_not_sold(odoo):

@@ -6,6 +6,7 @@ written to.
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from middleware.connectors.odoo import Connector
 from middleware.settings import Connection
 from middleware.testing import secret
 
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""The smallest picture there is, in base64."""
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
@@ -52,11 +55,14 @@ class Odoo:
         quants = self.call("stock.quant", "create", vals_list=[about], context={"inventory_mode": True})
         self.call("stock.quant", "action_apply_inventory", ids=quants)
 
-    def read(self, kind: str, api: str, since: datetime | None = None, **options: Any) -> dict[str, Any]:
-        """What this run made, as it is read, by SKU."""
+    def connector(self, api: str, **options: Any) -> Connector:
         given = {"api": api, "database": self.database, "user": self.login, "page": 2, **options}
         connection = Connection("erp", "odoo", self.url, credentials={"key": secret(self.key)}, options=given)
-        connector, found, cursor = Connector(connection, Http(connection)), {}, ""
+        return Connector(connection, Http(connection))
+
+    def read(self, kind: str, api: str, since: datetime | None = None, **options: Any) -> dict[str, Any]:
+        """What this run made, as it is read, by SKU."""
+        connector, found, cursor = self.connector(api, **options), {}, ""
         while True:
             page = connector.list_records(kind, since, cursor)
             for record in page.records:
@@ -95,7 +101,7 @@ def test_what_is_made_is_read_and_what_changes_is_in_the_next_delta(odoo: Odoo, 
     variants = odoo.call("product.product", "search", domain=[["product_tmpl_id", "=", shirt]], order="id")
     for variant, sku in zip(variants, (red_sku, blue_sku), strict=True):
         odoo.call("product.product", "write", ids=[variant], vals={"default_code": sku})
-    mug = odoo.make("product.product", name="Mug", default_code=mug_sku, list_price=9.99, is_storable=True)
+    mug = odoo.make("product.product", name="Mug", default_code=mug_sku, list_price=9.99, is_storable=True, image_1920=DOT)
     odoo.count(mug, 7)
     pricelist = odoo.make("product.pricelist", name=odoo.mark)
     rule = odoo.make("product.pricelist.item", pricelist_id=pricelist, applied_on="1_product", product_tmpl_id=shirt, fixed_price=15.0)
@@ -107,6 +113,8 @@ def test_what_is_made_is_read_and_what_changes_is_in_the_next_delta(odoo: Odoo, 
         blue_sku: (str(shirt), {"Color": "Blue"}),
         mug_sku: (products[mug_sku]["product"], {}),
     }
+    (image,) = products[mug_sku]["media"]
+    assert base64.b64encode(odoo.connector(api).fetch_media(image).content).decode() == DOT
     prices = {sku: [price["amount"] for price in one["prices"]] for sku, one in odoo.read("prices", api, **mine).items()}
     assert prices == {red_sku: [20, 15], blue_sku: [20, 15], mug_sku: [Decimal("9.99")]}
     assert {sku: one["on_hand"] for sku, one in odoo.read("stock", api).items()} == {red_sku: 0, blue_sku: 0, mug_sku: 7}
