@@ -42,14 +42,14 @@ IMAGE_FIELDS = ("res_model", "res_field", "res_id", "checksum", "mimetype")
 _ATTRIBUTES = "product_template_attribute_value_ids"
 CHANGES = {
     "products": (
-        *("write_date", f"{_ATTRIBUTES}.write_date", f"{_ATTRIBUTES}.attribute_id.write_date"),
-        f"{_ATTRIBUTES}.product_attribute_value_id.write_date",
+        *("write_date", "product_tmpl_id.write_date", f"{_ATTRIBUTES}.write_date"),
+        *(f"{_ATTRIBUTES}.attribute_id.write_date", f"{_ATTRIBUTES}.product_attribute_value_id.write_date"),
     ),
-    "prices": ("write_date", f"{_ATTRIBUTES}.write_date"),
+    "prices": ("write_date", "product_tmpl_id.write_date", f"{_ATTRIBUTES}.write_date"),
     "stock": ("write_date", "stock_quant_ids.write_date", "stock_move_ids.write_date"),
 }
-"""The times that say a product's record of a kind may have changed. An empty quant is deleted, so stock looks at the moves too; a
-product's own `write_date` follows its template's; the extra price of an attribute's value is part of the price."""
+"""The times that say a product's record of a kind may have changed. An empty quant is deleted, so stock looks at the moves too; only
+since Odoo 19 a product's own `write_date` follows its template's; the extra price of an attribute's value is part of the price."""
 
 LISTS = {
     "categories": ("product.category", ("name", "complete_name", "parent_id")),

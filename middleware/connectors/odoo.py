@@ -1,7 +1,8 @@
 """Odoo over JSON-2 (19 and later) or JSON-RPC (before): products, prices and stock as feeds, read product by product.
 
 Every feed goes through the products by their id, which nothing shifts, and asks for what belongs to those of a page. What is deleted
-leaves no trace: a deleted price rule is seen by the next full pull, or at once when it was deleted in its pricelist's form.
+leaves no trace: a deleted price rule is seen by the next full pull, or at once when it was deleted in its pricelist's form. Odoo's
+times are those at which a transaction began, so `overlap` must be longer than the longest one (imports take minutes).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Connector:
 
     SYSTEM = "odoo"
     LANE = "catalog"
-    PROOF = "real system (Odoo 19.0), simulator"
+    PROOF = "real system (Odoo 16.0 and 19.0), simulator"
     API_VERSION = "JSON-2 (19), JSON-RPC (15 to 19)"
     CREDENTIALS: Mapping[str, str] = {"key": "API key of the user that reads"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {

@@ -117,11 +117,8 @@ class Models:
         return self.put("ir.attachment", held, **about)
 
     def change_template(self, id: int, **values: Any) -> None:
-        """A variant's time of change follows its template's."""
+        """A variant's own time of change stays as it is, as before Odoo 19."""
         self.put("product.template", id, **values)
-        for row in self.rows["product.product"].values():
-            if row["product_tmpl_id"] == id:
-                row["write_date"] = self.clock()
 
     def move(self, product: int, quantity: float, *, location: int = 0, reserved: float = 0.0) -> None:
         """Stock comes or goes. A quant that is empty is deleted; a move stays."""
