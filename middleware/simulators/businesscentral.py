@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 COMPANY = "7dbba574-5f69-4167-a43e-fb975045de15"
 LISTS = ("items", "itemVariants", "itemLedgerEntries", "itemCategories", "priceListLines", "stockLines")
 MOST = 20_000
+WINDOW = timedelta(minutes=5)
 _ROOT = "/v2.0/production/<path:api>/companies(<company>)"
 _ROUTES = Map(
     [
@@ -43,13 +45,18 @@ class _Problem(HTTPException):
 
 
 class BusinessCentralSimulator(Simulator):
-    """`lists` is what tests change, by `put` and `remove`; `clock` tells aware UTC, tokens live `life` seconds."""
+    """`lists` is what tests change, by `put` and `remove`; `clock` tells aware UTC, tokens live `life` seconds. `rate` is how many
+    requests five minutes may bring."""
 
     name = "businesscentral"
     client = ("client-id", "client-secret")
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC), life: int = 3600, seed: int = 0) -> None:
+    def __init__(
+        self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC), life: int = 3600, rate: int = 6000, seed: int = 0
+    ) -> None:
         super().__init__(seed=seed)
+        self._rate = rate
+        self._recent: deque[datetime] = deque()
         self.lists: dict[str, dict[str, Json]] = {name: {} for name in LISTS}
         self.tokens_given = 0
         self.asked: list[str] = []
@@ -159,8 +166,19 @@ class BusinessCentralSimulator(Simulator):
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self._tokens.get(token, datetime.min.replace(tzinfo=UTC)) <= self._clock():
             raise _Problem(401, "Authentication_InvalidCredentials", "The server has rejected the client credentials.")
+        self._throttle()
         if company != COMPANY:
             raise _Problem(404, "Internal_CompanyNotFound", "The company does not exist.")
+
+    def _throttle(self) -> None:
+        now = self._clock()
+        while self._recent and self._recent[0] <= now - WINDOW:
+            self._recent.popleft()
+        if len(self._recent) >= self._rate:
+            problem = _Problem(429, "Application_TooManyRequests", f"Too many requests reached. Maximum ({self._rate}).")
+            problem.get_response().headers["Retry-After"] = f"{(self._recent[0] + WINDOW - now).total_seconds():.0f}"
+            raise problem
+        self._recent.append(now)
 
     def _size(self, request: Request) -> int:
         found = re.search(r"odata\.maxpagesize=(\d+)", request.headers.get("Prefer", ""))
@@ -182,9 +200,10 @@ class BusinessCentralSimulator(Simulator):
     def _respond(self, server: Any, request: Request) -> Response:
         """What a fault refuses, in the API's words."""
         response = super()._respond(server, request)
-        if response.status_code == 429:
-            message = {"code": "Application_TooManyRequests", "message": "Too many requests reached. Actual (101). Maximum (100)."}
-            return reply({"error": message}, 429, Retry_After=response.headers.get("Retry-After", "0"))
+        if response.status_code == 429 and "CorrelationId" not in response.get_data(as_text=True):
+            worded = _worded(429, "Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).")
+            worded.headers["Retry-After"] = response.headers.get("Retry-After", "0")
+            return worded
         return response
 
 

@@ -421,6 +421,24 @@ def test_a_page_that_failed_is_asked_for_again(bc):
     assert {record.source_id for record in (*first.records, *rest.records)} == made
 
 
+def test_a_feed_that_meets_the_limit_goes_on_where_it_was(clock):
+    with BusinessCentralSimulator(clock=clock, rate=3) as slow:
+        made = {slow.add_item(f"N{number}") for number in range(5)}
+        erp, seen, cursor, waits = reader(slow, page=1), set(), "", []
+        while True:
+            try:
+                page = erp.list_records("products", None, cursor)
+            except RateLimited as error:
+                waits.append(error.retry_after)
+                clock.advance(seconds=error.retry_after)
+                continue
+            seen |= {record.source_id for record in page.records}
+            cursor = page.cursor
+            if not cursor:
+                break
+    assert (seen, waits) == (made, [300.0])
+
+
 @pytest.fixture
 def server() -> Iterator[responses.RequestsMock]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
