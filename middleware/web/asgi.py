@@ -16,7 +16,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from middleware.errors import BodyIncomplete, BodyTooLarge
 from middleware.loop_writer import LoopWriter
 from middleware.runtime import Runtime
-from middleware.web.webhooks import PREFIX, Answer, Reception
+from middleware.web.webhooks import PREFIX, Answer, Reception, handshake
 
 FLASK_THREADS = 4
 
@@ -43,7 +43,8 @@ class WebhookLayer:
             return
         path = scope["path"]
         if path.startswith(PREFIX) and scope["method"] == "POST":
-            status, fields, body = await self._answer(path, _headers(scope), receive)
+            greeting = handshake(self._runtime, path[len(PREFIX) :], scope["query_string"].decode("latin-1"))
+            status, fields, body = greeting or await self._answer(path, _headers(scope), receive)
         else:
             status, fields, body = await self._forward(scope, receive)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -12,6 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -25,6 +26,8 @@ from middleware.writer import Row
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 PREFIX = "/webhooks/"
+LONGEST_TOKEN = 2048
+"""Characters of a handshake's token that are echoed."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = ("Content-Type", "application/json")
@@ -96,6 +99,18 @@ def answer(runtime: Runtime, connection: str, headers: Mapping[str, str], url: s
     return reception.kept(rows, new)
 
 
+def handshake(runtime: Runtime, connection: str, query: str) -> Answer | None:
+    """What a system is told that first asks whether anybody is here: the value of the parameter that its connector names in
+    `HANDSHAKE`, as plain text. None for a delivery."""
+    if not query or connection not in runtime.settings.connections:
+        return None
+    wanted = getattr(runtime.connector(connection), "HANDSHAKE", "")
+    value = parse_qs(query).get(wanted, [""])[0] if wanted else ""
+    if not 0 < len(value) <= LONGEST_TOKEN:
+        return None
+    return 200, [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")], value.encode("utf-8", "replace")
+
+
 @cache
 def _counter(connection: str, verdict: str) -> Any:
     return observing.WEBHOOKS.labels(connection, verdict)
@@ -116,7 +131,10 @@ class WebhookLayer:
             return self._inner(environ, start_response)
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
-        status, fields, body = answer(self._runtime, path[len(PREFIX) :], headers, self._public + path, lambda: _read(environ, self._limit))
+        connection = path[len(PREFIX) :]
+        status, fields, body = handshake(self._runtime, connection, environ.get("QUERY_STRING", "")) or answer(
+            self._runtime, connection, headers, self._public + path, lambda: _read(environ, self._limit)
+        )
         start_response(_STATUS_LINES[status], [*fields, ("Content-Length", str(len(body)))])
         return [body]
 
@@ -144,7 +162,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.post("/webhooks/<connection>")
     def receive(connection: str) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        status, fields, body = answer(
+        greeting = handshake(runtime, connection, request.query_string.decode("latin-1"))
+        status, fields, body = greeting or answer(
             runtime, connection, headers, public + request.path, lambda: _read(request.environ, runtime.settings.web.max_body)
         )
         return Response(body, status, fields)
