@@ -189,6 +189,37 @@ class Order:
     sequence: int = 0
 
 
+class PartState(StrEnum):
+    """Where a capture, refund or dispute is. The first four are of captures and refunds, the others of disputes."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    REVERSED = "reversed"
+    OPENED = "opened"
+    EVIDENCE_REQUIRED = "evidence_required"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """Why a payment failed, in every provider's case one of these; the provider's own code is kept beside it."""
+
+    NONE = ""
+    DECLINED = "declined"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    FRAUD_SUSPECTED = "fraud_suspected"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    AUTHENTICATION_FAILED = "authentication_failed"
+    EXPIRED = "expired"
+    INVALID_DETAILS = "invalid_details"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    CANCELLED = "cancelled"
+    PROVIDER_ERROR = "provider_error"
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentPart:
     """One capture, refund or dispute of a payment, by the provider's own id; `counts` is False once it failed or was won."""
@@ -197,11 +228,21 @@ class PaymentPart:
     remote_id: str
     amount: Money
     counts: bool = True
+    state: PartState = PartState.DONE
+
+
+class Review(StrEnum):
+    """A fraud check's decision on a payment: of the provider, or of a tool beside it."""
+
+    HOLD = "hold"
+    APPROVE = "approve"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentChange:
-    """What one provider event says of one payment. `order_refs` are the shop's order ids that the provider carries for us."""
+    """What one provider event says of one payment. `order_refs` are the shop's order ids that the provider carries for us; `outcome`
+    is one of `Outcome`, `review` a fraud check's decision, where the event is one."""
 
     remote_id: str
     occurred_at: datetime
@@ -211,6 +252,40 @@ class PaymentChange:
     order_refs: tuple[str, ...] = ()
     outcome: str = ""
     raw_code: str = ""
+    review: Review | None = None
+
+
+class PayoutState(StrEnum):
+    """Where the provider says that a payout to the merchant's bank is."""
+
+    PENDING = "pending"
+    PAID = "paid"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class SettledPart:
+    """One movement of money inside a payout: of which payment (provider's id), gross, the provider's fee, and what is left."""
+
+    remote_id: str
+    kind: str
+    gross: Money
+    fee: Money
+    net: Money
+    payment_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutChange:
+    """What the provider says of one payout; `parts` are the movements that it is made of, as far as it tells them."""
+
+    remote_id: str
+    occurred_at: datetime
+    state: PayoutState
+    amount: Money
+    fee: Money | None = None
+    parts: tuple[SettledPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +342,4 @@ class Ignored:
     reason: str
 
 
-Message = Order | PaymentChange | FulfilmentChange | Ping | Signal | Ignored
+Message = Order | PaymentChange | PayoutChange | FulfilmentChange | Ping | Signal | Ignored

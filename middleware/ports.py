@@ -124,6 +124,46 @@ class FetchesPayments(Protocol):
 
 
 @runtime_checkable
+class CapturesPayments(Protocol):
+    def capture_payment(self, effect: Effect) -> Receipt:
+        """Take authorized money, all or a part of it. `effect.payload` is {payment: the provider's id, amount: {minor, currency} or None
+        for all that is left, final: whether nothing more will be taken, reference: ours}. `Receipt.remote_id` is the provider's id of
+        the capture. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class VoidsPayments(Protocol):
+    def void_payment(self, effect: Effect) -> Receipt:
+        """Release authorized money that was not taken; `effect.payload` is {payment}. Repeating changes nothing. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class RefundsPayments(Protocol):
+    def refund_payment(self, effect: Effect) -> Receipt:
+        """Give money back, all or a part. `effect.payload` is {payment, capture: the provider's id of the capture or "", amount:
+        {minor, currency} or None, reason, reference}. `Receipt.remote_id` is the provider's id of the refund. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class FindsPaymentOperations(Protocol):
+    def find_operation(self, effect: Effect) -> Receipt | None:
+        """The capture or refund that an earlier attempt of this effect made (`effect.operation` says which, `effect.key` is what it was
+        sent with), or None: for providers without idempotency keys. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class ListsPaymentEvents(Protocol):
+    def payment_events(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
+        """Pages of what the provider sent or did after `since` (its clock), oldest first, as deliveries with the ids that its webhooks
+        have; where it lists only payments, each is a delivery that `translate` reads, its id a fingerprint. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
 class ListsChangedOrders(Protocol):
     def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
         """Pages of order changes after `since` (the system's clock), oldest first; raises `CallError`."""
@@ -300,6 +340,11 @@ ROLES: dict[str, type] = {
     "answer_ping": AnswersPings,
     "changed_orders": ListsChangedOrders,
     "fetch_payment": FetchesPayments,
+    "capture_payment": CapturesPayments,
+    "void_payment": VoidsPayments,
+    "refund_payment": RefundsPayments,
+    "find_operation": FindsPaymentOperations,
+    "payment_events": ListsPaymentEvents,
     "list_records": ListsRecords,
     "decode_record": DecodesRecords,
     "fetch_record": FetchesRecord,
