@@ -48,11 +48,10 @@ class Resources:
         attributes: dict[str, Any] = {}
         relationships: dict[str, Any] = {}
         for name, value in write.fields.items():
-            linked = self._linked(write, name, value)
-            if linked is None:
-                attributes[name] = value
+            if isinstance(value, Mapping) and not {REFERS, CONFIGURED, FILE}.isdisjoint(value):
+                relationships[name] = {"data": self._linked(write, name, value)}
             else:
-                relationships[name] = {"data": linked}
+                attributes[name] = value
         if write.was_gone:
             attributes.setdefault("status", True)
         if write.links and write.kind in words.LINKED and self.has_links():
@@ -77,10 +76,8 @@ class Resources:
         found: dict[str, Any] = {"type": type_name, "id": uuid, "attributes": dict(attributes)}
         return found | ({"relationships": dict(relationships)} if relationships else {})
 
-    def _linked(self, write: Write, name: str, value: Any) -> Any:
-        """The linkage of a relationship; None for an attribute."""
-        if not isinstance(value, Mapping):
-            return None
+    def _linked(self, write: Write, name: str, value: Mapping[str, Any]) -> Any:
+        """The linkage of a relationship; None for one to nothing."""
         if REFERS in value:
             found = [self._target(write, one) for one in value[REFERS]]
             return found if value["many"] else (found[0] if found else None)
@@ -88,9 +85,7 @@ class Resources:
             entity_type, code = value[CONFIGURED]
             found = [words.identifier(f"{entity_type}--{entity_type}", self._configured_id(entity_type, code))]
             return found if value["many"] else found[0]
-        if FILE in value:
-            return self._file(write, name, value)
-        return None
+        return self._file(write, name, value)
 
     def _target(self, write: Write, name: str) -> dict[str, Any]:
         target = write.targets.get(name)

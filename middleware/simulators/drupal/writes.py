@@ -79,7 +79,7 @@ def check_current(site: Site, loaded: Entity) -> None:
 def identified(site: Site, reference: Reference, data: Any) -> Any:
     """Resource identifiers to UUIDs; raises Problem for a target that does not exist."""
     if reference.many:
-        return [_found(site, one) for one in data or ()]
+        return [_found(site, one) for one in (data if isinstance(data, list) else [data]) if one]
     return _found(site, data) if data else None
 
 
