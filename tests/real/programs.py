@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -77,3 +79,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def npm_installed(name: str) -> Path:
+    """The folder `var/<name>-npm`, which holds what lies in `tests/real/<name>/` and exactly the packages of its lock file; made
+    at first use. Raises `Unavailable` where Node 20 or npm is not at hand."""
+    home, source = VAR / f"{name}-npm", HERE / name
+    version = run(["node", "--version"], "Node does not run") if shutil.which("node") else ""
+    if not shutil.which("npm") or not re.match(r"v(2\d|[3-9]\d)\.", version):
+        raise Unavailable(f"it needs Node 20 or newer and npm; found {version.strip() or 'no Node'}")
+    VAR.mkdir(exist_ok=True)
+    with (VAR / f"{name}-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp, wanted = home / "waybill-lock.json", (source / "package-lock.json").read_text("utf-8")
+        if not stamp.is_file() or stamp.read_text("utf-8") != wanted:
+            shutil.copytree(source, home, dirs_exist_ok=True)
+            run(["npm", "ci", "--prefix", str(home), "--no-audit", "--no-fund"], f"{name} cannot be installed")
+            stamp.write_text(wanted, "utf-8")
+        shutil.copytree(source, home, dirs_exist_ok=True)
+    return home
