@@ -81,24 +81,6 @@ ORDERS: Mapping[str, Callable[[Any], Any]] = {
 """Lists that come in whatever order the database gave them, and what they are sorted by; assets have an order of their own."""
 
 
-def steady(found: Any) -> Any:
-    """The same entry, the same bytes: `ORDERS` applied at every depth."""
-    if isinstance(found, list):
-        return [steady(one) for one in found]
-    if not isinstance(found, Mapping):
-        return found
-    return {name: _sorted(name, steady(value)) for name, value in found.items()}
-
-
-def _sorted(name: str, value: Any) -> Any:
-    if name not in ORDERS or not isinstance(value, list):
-        return value
-    try:
-        return sorted(value, key=ORDERS[name])
-    except (KeyError, TypeError):  # `decode` will name the field at fault
-        return value
-
-
 class _Group(Payload):
     code = fields.String(required=True)
 

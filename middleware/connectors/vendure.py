@@ -24,6 +24,7 @@ from middleware.ports import Blob, Page, Record
 from middleware.settings import Connection
 from middleware.wire.media import fetch_own
 from middleware.wire.offsets import Listed, Place, packed, read_page, read_whole, resumed
+from middleware.wire.steady import steady
 from middleware.wire.vendure import Questions
 
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -54,7 +55,7 @@ class Connector:
         "lookback": (
             int,
             0,
-            "seconds that a delta begins earlier; a server on PostgreSQL or MySQL whose clock is not set to UTC needs its offset",
+            "seconds that a delta begins earlier: a server on PostgreSQL with a clock west of UTC needs its offset (New York: 18000)",
         ),
     }
 
@@ -129,7 +130,7 @@ class Connector:
         items, total, data = self._asked(feed, only, skip, take, words.CHANNEL if kind == "prices" else "")
         if kind == "prices":
             items = self._priced(items, data)
-        return [Record(_id(item), _ENCODE(words.steady(item))) for item in items], total
+        return [Record(_id(item), _ENCODE(steady(item, words.ORDERS))) for item in items], total
 
     def _asked(
         self, feed: words.Feed, only: Mapping[str, Any], skip: int, take: int, besides: str = "", channel: str = ""

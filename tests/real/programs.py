@@ -36,9 +36,9 @@ def installed(name: str, packages: Sequence[str]) -> Path:
     return home / "bin"
 
 
-def run(command: list[str], why: str, env: dict[str, str] | None = None) -> str:
+def run(command: list[str], why: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """The output of a command; raises `Unavailable` with `why` and its last line when it fails."""
-    done = subprocess.run(command, env=env or dict(os.environ), capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, env=env or dict(os.environ), cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise Unavailable(f"{why}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     return done.stdout

@@ -174,6 +174,15 @@ def test_a_delta_has_the_variants_that_changed_and_those_of_products_that_did(ve
         assert {first, second, shirt["small"]} <= set(records(engine, "stock", later))
 
 
+def test_a_server_whose_clock_is_behind_hides_what_changed_unless_the_delta_looks_back(vendure, shirt):
+    with vendure.in_zone("Etc/GMT+5") as behind:
+        behind.change(shirt["medium"], price=2090)
+        since = datetime.now(UTC) - timedelta(hours=1)
+        with connected(behind) as untold, connected(behind, lookback=5 * 3600) as told:
+            assert shirt["medium"] not in records(untold, "prices", since)
+            assert shirt["medium"] in records(told, "prices", since)
+
+
 def test_what_did_not_change_is_the_same_bytes(vendure, shirt):
     with connected(vendure, page=2) as engine:
         for kind in ("products", "prices", "stock", "categories"):

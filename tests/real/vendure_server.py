@@ -1,22 +1,26 @@
-"""A real Vendure (GPL-3, from npm) on SQLite as a process of its own: installed once with the versions of its lock file.
+"""A real Vendure (GPL-3, from npm) on PostgreSQL as a process of its own: installed once with the versions of its lock file.
 
-Needs Node 20 and npm. Installing takes about a minute, starting about three seconds.
+Needs Node 20, npm and a PostgreSQL that may create databases. Installing takes about half a minute, starting about four seconds.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 import requests
+from psycopg import sql
 
 from .programs import VAR, await_listener, free_port, npm_installed
+from .tryton_server import _admin, _cluster
 
 USER = PASSWORD = "superadmin"
 LOG = VAR / "vendure.log"
@@ -26,9 +30,11 @@ EUR, CHF = "EUR", "CHF"
 @dataclass
 class Vendure:
     """A running Vendure with an empty catalogue; `url` is a connection's base_url. `trade` is the token of a second channel with
-    net prices, `sizes` the ids of the options S and M, `locations` the ids of Berlin (the default) and Basel."""
+    net prices, `sizes` the ids of the options S and M, `locations` the ids of Berlin (the default) and Basel; `in_zone` starts another
+    process on the same database, with its clock in that time zone."""
 
     url: str
+    in_zone: Callable[[str], AbstractContextManager[Vendure]]
     trade: str = "trade-token"
     trade_id: str = ""
     tax_category: str = ""
@@ -109,28 +115,47 @@ def texts(english: str, german: str = "") -> list[dict[str, str]]:
 
 @contextmanager
 def running() -> Iterator[Vendure]:
-    """Install it when it is missing, start it on a free port with a database of its own, and stop it at the end. Raises
+    """Install it when it is missing, start it on a free port with a database of its own, and take both away at the end. Raises
     `Unavailable`."""
-    home, port = npm_installed("vendure"), free_port()
-    with TemporaryDirectory() as folder:
-        command = ["node", str(home / "server.js"), str(port), str(Path(folder) / "vendure.sqlite"), folder]
-        with LOG.open("ab") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=home, env={**os.environ, "VENDURE_DISABLE_TELEMETRY": "true", "TZ": "UTC"}
-            )
+    home = npm_installed("vendure")
+    database = f"waybill_vendure_{os.getpid()}_{time.monotonic_ns()}"
+    with _cluster() as cluster, TemporaryDirectory() as folder:
+        with _admin(cluster) as db:
+            db.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
         try:
-            await_listener(process, f"http://127.0.0.1:{port}", LOG)
-            vendure = Vendure(f"http://127.0.0.1:{port}")
-            _seed(vendure)
-            yield vendure
+            with _started(home, folder, {**_named(cluster), "PGDATABASE": database}, "UTC") as vendure:
+                _seed(vendure)
+                yield vendure
         finally:
-            process.terminate()
-            process.wait(10)
+            with _admin(cluster) as db:
+                db.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+
+
+@contextmanager
+def _started(home: Path, folder: str, database: dict[str, str], zone: str) -> Iterator[Vendure]:
+    port = free_port()
+    env = {**os.environ, **database, "VENDURE_DISABLE_TELEMETRY": "true", "TZ": zone}
+    with LOG.open("ab") as log:
+        process = subprocess.Popen(["node", str(home / "server.js"), str(port), folder], stdout=log, stderr=log, cwd=home, env=env)
+    try:
+        vendure = Vendure(f"http://127.0.0.1:{port}", lambda other: _started(home, folder, database, other))
+        await_listener(process, vendure.url, LOG)
+        login = "mutation($u:String!,$p:String!){login(username:$u,password:$p){__typename}}"
+        assert vendure.ask(login, u=USER, p=PASSWORD) == {"__typename": "CurrentUser"}
+        yield vendure
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _named(cluster: str) -> dict[str, str]:
+    """A server by the names that Node's driver reads; one without a port is reached by its socket."""
+    given = psycopg.conninfo.conninfo_to_dict(cluster)
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password"}
+    return {name: str(given[key]) for name, key in names.items() if given.get(key)}
 
 
 def _seed(vendure: Vendure) -> None:
-    login = "mutation($u:String!,$p:String!){login(username:$u,password:$p){__typename}}"
-    assert vendure.ask(login, u=USER, p=PASSWORD) == {"__typename": "CurrentUser"}
     vendure.ask("mutation{updateGlobalSettings(input:{availableLanguages:[en,de]}){__typename}}")
     country = vendure.create("Country", code="DE", enabled=True, translations=texts("Germany"))
     zone = vendure.create("Zone", name="EU", memberIds=[country])

@@ -1,11 +1,11 @@
-// A Vendure on SQLite: node server.js PORT DATABASE FILES. Assets are kept in FILES and served at /assets.
+// A Vendure on the PostgreSQL that PGHOST and its like name: node server.js PORT FILES. Assets are kept in FILES and served at /assets.
 'use strict';
 const fs = require('fs');
 const path = require('path');
 const { Readable } = require('stream');
 const { bootstrap, DefaultLogger, JobQueueService, LogLevel } = require('@vendure/core');
 
-const [port, database, files] = process.argv.slice(2);
+const [port, files] = process.argv.slice(2);
 const at = name => path.join(files, path.basename(name));
 const storage = {
     writeFileFromBuffer: async (name, data) => (fs.writeFileSync(at(name), data), path.basename(name)),
@@ -37,7 +37,7 @@ bootstrap({
         assetStorageStrategy: storage,
         assetPreviewStrategy: { generatePreviewImage: async (context, type, data) => data },
     },
-    dbConnectionOptions: { type: 'better-sqlite3', synchronize: true, database },
+    dbConnectionOptions: { type: 'postgres', synchronize: true, database: process.env.PGDATABASE },
     logger: new DefaultLogger({ level: LogLevel.Warn }),
     paymentOptions: { paymentMethodHandlers: [] },
 }).then(app => app.get(JobQueueService).start()).catch(error => {
