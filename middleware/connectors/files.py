@@ -24,7 +24,7 @@ from middleware.errors import Rejected, Transient, Unreadable
 from middleware.ports import Page, Record
 from middleware.settings import Connection
 from middleware.wire import workbook
-from middleware.wire.folder import File, Folder, chunks, lines, told
+from middleware.wire.folder import File, Folder, LocalShelf, Shelf, chunks, lines, told
 
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes of records beyond which a page is full, however few they are."""
@@ -74,7 +74,7 @@ class Connector:
         option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         if mistake := _mistake(option):
             raise ValueError(mistake)
-        self._folder = Folder(Path(option["folder"]), option["settle"], option["checksum"], option["done"])
+        self._folder = Folder(_shelf(option["folder"]), option["settle"], option["checksum"], option["done"])
         self._encoding = _encoding(option["encoding"])
         self._delimiter, self._tag, self._sheet = option["delimiter"], option["record_tag"], option["sheet"]
         self._page = option["page"]
@@ -177,6 +177,10 @@ class Connector:
             else:
                 start = stream.seek(int(place[0]) if place else 0)
                 yield from words.json_records(lines(stream, _LONGEST), feed.id, encoding=self._encoding, start=start)
+
+
+def _shelf(folder: str) -> Shelf:
+    return LocalShelf(Path(folder))
 
 
 def _feed(kind: str, option: Mapping[str, Any]) -> _Feed:
