@@ -49,7 +49,7 @@ class Connector:
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
         "username": (str, "", "identifier of the administrator; may read catalog, channels and settings"),
         "path": (str, "/admin-api", "where the admin API lies below base_url"),
-        "channel": (str, "", "token of the channel that is read; empty: the default channel, which has everything"),
+        "channel": (str, "", "token of the channel that is read, always whole; empty: the default channel, which has everything"),
         "price_channels": (list, [], "tokens of further channels whose prices are read; a price's `list` is then the channel's code"),
         "page": (int, 100, "records of a page, 2 to 1000, and not more than the server's adminListQueryLimit"),
         "lookback": (
@@ -71,10 +71,10 @@ class Connector:
         self._questions = Questions(self._request, connection, path=option["path"], username=option["username"])
 
     def list_records(self, kind: str, since: datetime | None, cursor: str) -> Page:
-        """A page of one of `words.FEEDS`; stock and categories are always read whole. Raises what `Http.request` raises, and
-        `Rejected` for what is no list."""
+        """A page of one of `words.FEEDS`; stock and categories are always read whole, as is what lies in a channel of its own.
+        Raises what `Http.request` raises, and `Rejected` for what is no list."""
         feed, place = _feed(kind), resumed(cursor)
-        delta = feed.changes if since else ()
+        delta = feed.changes if since and self._has_delta(kind) else ()
         if place.stage >= max(len(delta), 1):
             raise Rejected("the cursor is none of this feed's", field="cursor")
         changed = {"updatedAt": {"after": words.changed_after(since - self._lookback)}} if since and delta else {}
@@ -112,6 +112,10 @@ class Connector:
 
     def _request(self, method: str, path: str, **given: Any) -> Reply:
         return self.http.request(method, path, **given)
+
+    def _has_delta(self, kind: str) -> bool:
+        """A variant that enters a channel, and the price that it gets there, does not touch its `updatedAt`."""
+        return not self._channel and not (kind == "prices" and self._channels)
 
     def _variants_of_products(self, kind: str, changed: Mapping[str, Any], place: Place) -> tuple[tuple[Record, ...], Place | None]:
         """All variants of the products that changed, and where the list of those goes on."""

@@ -164,9 +164,20 @@ def test_a_delta_goes_on_with_the_products_that_changed(server):
     assert asked(server)[2]["options"]["filter"] == {"productId": {"in": ["7"]}}
 
 
-def test_stock_has_no_delta(server):
-    answers(server, "stock")
-    assert len(connector().list_records("stock", NOW, "").records) == 3
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("stock", {}),
+        ("categories", {}),
+        ("products", {"channel": "trade-token"}),
+        ("prices", {"channel": "trade-token"}),
+        ("prices", {"price_channels": ["trade-token"]}),
+    ],
+)
+def test_what_changes_without_a_new_time_has_no_delta(server, kind, options):
+    answers(server)
+    server.post(API, json={"data": {"list": {"totalItems": 0, "items": []}}})
+    assert connector(**options).list_records(kind, NOW, "") == Page(())
     assert asked(server)[1]["options"]["filter"] == {}
 
 

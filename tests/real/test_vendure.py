@@ -174,6 +174,19 @@ def test_a_delta_has_the_variants_that_changed_and_those_of_products_that_did(ve
         assert {first, second, shirt["small"]} <= set(records(engine, "stock", later))
 
 
+def test_what_enters_a_channel_is_seen_there_though_it_carries_no_new_time(vendure):
+    product = vendure.product("Late", "Spät")
+    variant = vendure.variant(product, "LATE", 100)
+    later = datetime.now(UTC) + timedelta(seconds=3)
+    eventually(lambda: datetime.now(UTC) > later, "the clock goes on")
+    query = "mutation($p:ID!,$c:ID!){assignProductsToChannel(input:{productIds:[$p],channelId:$c,priceFactor:1}){id}}"
+    vendure.ask(query, p=product, c=vendure.trade_id)
+    with connected(vendure) as default, connected(vendure, channel=vendure.trade) as trade:
+        assert variant not in records(default, "products", later)
+        assert variant in records(trade, "products", later)
+        assert variant in records(trade, "prices", later)
+
+
 def test_a_server_whose_clock_is_behind_hides_what_changed_unless_the_delta_looks_back(vendure, shirt):
     with vendure.in_zone("Etc/GMT+5") as behind:
         behind.change(shirt["medium"], price=2090)
