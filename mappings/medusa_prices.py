@@ -76,10 +76,12 @@ def list_prices(price: Mapping[str, Any], price_list: Mapping[str, Any]) -> list
     """A price of a list, once for each customer group that the list is for; raises ValidationError."""
     given = price_list.get("rules") or {}
     _require_all(given, price_list)
+    groups = given.get(GROUP, [""])
+    if not isinstance(groups, list) or (GROUP in given and not all(isinstance(group, str) and group for group in groups)):
+        raise ValidationError({"rules": ["expected ids of customer groups"]})
     own, shared = own_price(price), {name: _joined(values) for name, values in given.items() if name != GROUP}
     terms = {"list": price_list.get("id"), "valid_from": price_list.get("starts_at"), "valid_to": price_list.get("ends_at")}
-    ruled = [own["rules"] | shared | ({GROUP: group} if group else {}) for group in given.get(GROUP, [None])]
-    return [{**own, **terms, "rules": rules} for rules in ruled]
+    return [{**own, **terms, "rules": own["rules"] | shared | ({GROUP: group} if group else {})} for group in groups]
 
 
 def is_tax_included(price: Mapping[str, Any], preferences: Mapping[tuple[str, str], bool]) -> bool:

@@ -81,14 +81,16 @@ ORDERS: Mapping[str, Callable[[Any], Any]] = {
 """Lists that come in whatever order the database gave them, and what they are sorted by; assets have an order of their own."""
 
 
-class _Group(Payload):
+class _Coded(Payload):
     code = fields.String(required=True)
 
 
-class _Code(Payload):
-    code = fields.String(required=True)
-    group = fields.Nested(_Group)
-    facet = fields.Nested(_Group)
+class _FacetValue(_Coded):
+    facet = fields.Nested(_Coded, required=True)
+
+
+class _Option(_Coded):
+    group = fields.Nested(_Coded, required=True)
 
 
 class _Asset(Payload):
@@ -102,7 +104,7 @@ class _Translation(Payload):
 
 
 class _Named(Payload):
-    facets = fields.List(fields.Nested(_Code), data_key="facetValues", load_default=list)
+    facets = fields.List(fields.Nested(_FacetValue), data_key="facetValues", load_default=list)
     featured = fields.Nested(_Asset, data_key="featuredAsset", load_default=None, allow_none=True)
     assets = fields.List(fields.Nested(_Asset), load_default=list)
     translations = fields.List(fields.Nested(_Translation), load_default=list)
@@ -128,7 +130,7 @@ class _Sku(Payload):
 class VariantSchema(_Sku, _Named):
     """A variant with its product."""
 
-    options = fields.List(fields.Nested(_Code), load_default=list)
+    options = fields.List(fields.Nested(_Option), load_default=list)
     product = fields.Nested(_Product, required=True)
 
 

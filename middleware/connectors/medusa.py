@@ -84,10 +84,10 @@ class Connector:
 
     def decode_record(self, kind: str, raw: bytes) -> dict[str, Any]:
         """Pure; raises `Unreadable` with the names of the fields at fault."""
+        if kind not in words.DECODERS:
+            raise Unreadable(f"Medusa has no feed {kind!r}")
         try:
             return words.DECODERS[kind](_DECODE(raw))
-        except KeyError:
-            raise Unreadable(f"Medusa has no feed {kind!r}") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
         except (ValueError, RecursionError):
@@ -116,7 +116,7 @@ class Connector:
 
         def read(skip: int, take: int) -> Listed:
             items, total = self._admin.listed(words.CHANGED_PRODUCTS, only, skip, take)
-            variants.update({identity(item): [identity(one) for one in item.get("variants") or ()] for item in items})
+            variants.update({identity(item): _ids(item.get("variants")) for item in items})
             return [Record(identity(item), b"") for item in items], total
 
         products, following = read_page(read, place, self._size)
@@ -134,6 +134,12 @@ def _feed(kind: str) -> words.Feed:
     if kind not in words.FEEDS:
         raise Rejected(f"Medusa has no feed {kind!r}", field="kind")
     return words.FEEDS[kind]
+
+
+def _ids(variants: Any) -> list[str]:
+    if not isinstance(variants, list):
+        raise Rejected("a product without its variants", field="variants")
+    return [identity(one) for one in variants]
 
 
 def _record(item: Mapping[str, Any], book: PriceBook | None) -> Record:

@@ -29,7 +29,7 @@ from middleware.wire.vendure import Questions
 
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 _ENCODE = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
-PRODUCTS_AT_ONCE = 50
+PRODUCTS_AT_ONCE = 20
 """Products whose variants are asked for together."""
 
 
@@ -88,10 +88,10 @@ class Connector:
 
     def decode_record(self, kind: str, raw: bytes) -> dict[str, Any]:
         """Pure; raises `Unreadable` with the names of the fields at fault."""
+        if kind not in words.DECODERS:
+            raise Unreadable(f"Vendure has no feed {kind!r}")
         try:
             return words.DECODERS[kind](_DECODE(raw))
-        except KeyError:
-            raise Unreadable(f"Vendure has no feed {kind!r}") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
         except (ValueError, RecursionError):

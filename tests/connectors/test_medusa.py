@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mappings import medusa as words
 from mappings import medusa_prices
@@ -43,6 +46,16 @@ def connection(credentials: dict[str, str] | None = None, **options: Any) -> Con
 def connector(credentials: dict[str, str] | None = None, **options: Any) -> Connector:
     made = connection(credentials, **options)
     return Connector(made, Http(made))
+
+
+def replaced(found: Any, data: st.DataObject) -> Any:
+    """The same with one part of it replaced by something else."""
+    keys = list(found) if isinstance(found, dict) else list(range(len(found))) if isinstance(found, list) else []
+    if not keys or data.draw(st.integers(0, 3)) == 0:
+        return data.draw(st.sampled_from([None, True, 1, -1, 1.5, "", "x", [], {}, [None], {"handle": 1}]))
+    key = data.draw(st.sampled_from(keys))
+    found[key] = replaced(found[key], data)
+    return found
 
 
 @pytest.fixture
@@ -334,3 +347,37 @@ def test_unknown_kinds_and_cursors_are_refused():
 
 def test_options_that_cannot_be_are_mistakes():
     assert mistakes({"engine": connection(page=1)}) == ["connections.engine.options.page must be 2 to 1000"]
+
+
+@pytest.mark.parametrize("kind", ["products", "stock", "categories", "price_lists"])
+@given(data=st.data())
+def test_a_record_of_any_shape_is_decoded_or_named(kind, data):
+    (items,) = (value for value in json.loads(payload(kind)).values() if isinstance(value, list))
+    with suppress(Unreadable):
+        assert isinstance(connector().decode_record(kind, json.dumps(replaced(items[0], data)).encode()), dict)
+
+
+@given(data=st.data())
+def test_prices_of_any_shape_are_read_or_refused(data):
+    names = data.draw(st.permutations(["prices", "ruled-lists", "list-prices", "preferences"]))
+    given = {name: json.loads(payload(name)) for name in names}
+    given[names[0]] = replaced(given[names[0]], data)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as server:
+        server.post(LOGIN, json={"token": "t1"})
+        for address, name in ((PREFERENCES, "preferences"), (LISTS, "ruled-lists"), (LIST_PRICES, "list-prices"), (VARIANTS, "prices")):
+            server.get(address, json=given[name])
+        engine = connector()
+        with suppress(Rejected, Transient, Unreadable):
+            for record in engine.list_records("prices", None, "").records:
+                assert isinstance(engine.decode_record("prices", record.raw), dict)
+
+
+@given(data=st.data())
+def test_a_delta_of_any_shape_is_read_or_refused(data):
+    products, variants = json.loads(payload("changed-products")), json.loads(payload("products"))
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as server:
+        server.post(LOGIN, json={"token": "t1"})
+        server.get(PRODUCTS, json=replaced(products, data))
+        server.get(VARIANTS, json=replaced(variants, data))
+        with suppress(Rejected, Transient):
+            connector().list_records("products", NOW, '{"stage":1}')

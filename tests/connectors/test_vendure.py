@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mappings import vendure as words
 from middleware.connectors import mistakes
@@ -34,13 +37,35 @@ def payload(name: str) -> bytes:
 
 
 def connection(credentials: dict[str, str] | None = None, **options: Any) -> Connection:
-    given = {name: secret(value) for name, value in (credentials or {"password": "superadmin"}).items()}
-    return Connection("engine", "vendure", BASE, credentials=given, options={"username": "superadmin", **options})
+    secrets = {name: secret(value) for name, value in (credentials or {"password": "superadmin"}).items()}
+    return Connection("engine", "vendure", BASE, credentials=secrets, options={"username": "superadmin", **options})
 
 
 def connector(credentials: dict[str, str] | None = None, **options: Any) -> Connector:
     made = connection(credentials, **options)
     return Connector(made, Http(made))
+
+
+def replaced(found: Any, data: st.DataObject) -> Any:
+    keys = list(found) if isinstance(found, dict) else list(range(len(found))) if isinstance(found, list) else []
+    if not keys or data.draw(st.integers(0, 3)) == 0:
+        return data.draw(st.sampled_from([None, True, 1, -1, 1.5, "", "x", [], {}, [None], {"code": 1}]))
+    key = data.draw(st.sampled_from(keys))
+    found[key] = replaced(found[key], data)
+    return found
+
+
+def recorded(name: str) -> bytes:
+    return json.dumps(json.loads(payload(name))["data"]["list"]["items"][0]).encode()
+
+
+TERMS = {"precision": 2, "channels": [{"code": "", "tax_included": True, **json.loads(recorded("prices-1"))}]}
+RECORDS = {
+    "products": recorded("products"),
+    "prices": json.dumps({"sku": "SHIRT-S", **TERMS}).encode(),
+    "stock": recorded("stock"),
+    "categories": recorded("categories"),
+}
 
 
 @pytest.fixture
@@ -291,3 +316,23 @@ def test_options_that_cannot_be_are_mistakes():
         ["connections.engine.options.path must begin with /"],
         ["connections.engine.options.price_channels must be tokens"],
     ]
+
+
+@pytest.mark.parametrize("kind", ["products", "prices", "stock", "categories"])
+@given(data=st.data())
+def test_a_record_of_any_shape_is_decoded_or_named(kind, data):
+    """Every recorded record with one part of it replaced by something else."""
+    changed = replaced(json.loads(RECORDS[kind]), data)
+    with suppress(Unreadable):
+        assert isinstance(connector().decode_record(kind, json.dumps(changed).encode()), dict)
+
+
+@pytest.mark.parametrize(("kind", "names"), [("prices", ("prices-1", "prices-2")), ("stock", ("stock",)), ("products", ("products",))])
+@given(data=st.data())
+def test_an_answer_of_any_shape_is_read_or_refused(kind, names, data):
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as server:
+        server.post(API, **LOGGED_IN)
+        for name in names:
+            server.post(API, json=replaced(json.loads(payload(name)), data))
+        with suppress(Rejected, Transient, Unauthorized):
+            connector(price_channels=["trade-token"]).list_records(kind, None, "")
