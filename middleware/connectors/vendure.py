@@ -17,6 +17,7 @@ import msgspec
 from marshmallow import ValidationError
 
 from mappings import vendure as words
+from mappings import vendure_queries as queries
 from mappings.fields import field_names
 from middleware.connectors._http import Http, Reply
 from middleware.errors import Rejected, Transient, Unreadable
@@ -71,13 +72,13 @@ class Connector:
         self._questions = Questions(self._request, connection, path=option["path"], username=option["username"])
 
     def list_records(self, kind: str, since: datetime | None, cursor: str) -> Page:
-        """A page of one of `words.FEEDS`; stock and categories are always read whole, as is what lies in a channel of its own.
+        """A page of one of `queries.FEEDS`; stock and categories are always read whole, as is what lies in a channel of its own.
         Raises what `Http.request` raises, and `Rejected` for what is no list."""
         feed, place = _feed(kind), resumed(cursor)
         delta = feed.changes if since and self._has_delta(kind) else ()
         if place.stage >= max(len(delta), 1):
             raise Rejected("the cursor is none of this feed's", field="cursor")
-        changed = {"updatedAt": {"after": words.changed_after(since - self._lookback)}} if since and delta else {}
+        changed = {"updatedAt": {"after": queries.changed_after(since - self._lookback)}} if since and delta else {}
         if place.stage:
             records, following = self._variants_of_products(kind, changed, place)
         else:
@@ -121,7 +122,7 @@ class Connector:
         """All variants of the products that changed, and where the list of those goes on."""
 
         def read(skip: int, take: int) -> Listed:
-            items, total, _ = self._asked(words.PRODUCTS, changed, skip, take)
+            items, total, _ = self._asked(queries.PRODUCTS, changed, skip, take)
             return [Record(_id(item), b"") for item in items], total
 
         products, following = read_page(read, place, min(self._size, PRODUCTS_AT_ONCE))
@@ -131,16 +132,16 @@ class Connector:
 
     def _listed(self, kind: str, only: Mapping[str, Any], skip: int, take: int) -> Listed:
         feed = _feed(kind)
-        items, total, data = self._asked(feed, only, skip, take, words.CHANNEL if kind == "prices" else "")
+        items, total, data = self._asked(feed, only, skip, take, queries.CHANNEL if kind == "prices" else "")
         if kind == "prices":
             items = self._priced(items, data)
         return [Record(_id(item), _ENCODE(steady(item, words.ORDERS))) for item in items], total
 
     def _asked(
-        self, feed: words.Feed, only: Mapping[str, Any], skip: int, take: int, besides: str = "", channel: str = ""
+        self, feed: queries.Feed, only: Mapping[str, Any], skip: int, take: int, besides: str = "", channel: str = ""
     ) -> tuple[Sequence[Any], int, Mapping[str, Any]]:
         options = {"skip": skip, "take": take, "sort": {"id": "ASC"}, "filter": only}
-        data = self._questions.ask(words.listing(feed, besides), {"options": options}, channel or self._channel)
+        data = self._questions.ask(queries.listing(feed, besides), {"options": options}, channel or self._channel)
         found = data.get("list")
         items, total = (found.get("items"), found.get("totalItems")) if isinstance(found, Mapping) else (None, None)
         if not isinstance(items, list) or not isinstance(total, int):
@@ -149,20 +150,20 @@ class Connector:
 
     def _priced(self, items: Sequence[Any], data: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The prices of these variants in every channel that is read."""
-        feed, ids = words.FEEDS["prices"], [_id(item) for item in items]
+        feed, ids = queries.FEEDS["prices"], [_id(item) for item in items]
         found = {_id(item): {"id": item["id"], "sku": item.get("sku"), **_terms(data, own=True, prices=item)} for item in items}
         for channel in self._channels if ids else ():
-            others, _, terms = self._asked(feed, {"id": {"in": ids}}, 0, len(ids), words.CHANNEL, channel)
+            others, _, terms = self._asked(feed, {"id": {"in": ids}}, 0, len(ids), queries.CHANNEL, channel)
             for item in others:
                 if _id(item) in found:
                     found[_id(item)]["channels"].extend(_terms(terms, own=False, prices=item)["channels"])
         return list(found.values())
 
 
-def _feed(kind: str) -> words.Feed:
-    if kind not in words.FEEDS:
+def _feed(kind: str) -> queries.Feed:
+    if kind not in queries.FEEDS:
         raise Rejected(f"Vendure has no feed {kind!r}", field="kind")
-    return words.FEEDS[kind]
+    return queries.FEEDS[kind]
 
 
 def _terms(data: Mapping[str, Any], *, own: bool, prices: Any) -> dict[str, Any]:
