@@ -13,7 +13,6 @@ from marshmallow import ValidationError, fields, validate
 
 from mappings.fields import Identifier, Payload
 
-
 ORDERS: Mapping[str, Callable[[Any], Any]] = {
     "prices": lambda one: one["currencyCode"],
     "stockLevels": lambda one: one["stockLocationId"],
