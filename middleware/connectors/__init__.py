@@ -2,7 +2,8 @@
 
 A connector file holds `class Connector` with `SYSTEM`, `LANE`, `PROOF`, `OPTIONS`, `CREDENTIALS`, optionally `API_VERSION`,
 `REFUSAL_STATUS`, `HANDSHAKE` (a query parameter that a subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF`
-(option → the credential that it needs), an `__init__(self, connection, http)` and the methods of the roles that it plays.
+(option → the credential that it needs), `HAS_ADDRESS` (False: the options name the place, there is no `base_url`), an
+`__init__(self, connection, http)` and the methods of the roles that it plays.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _missing(connection: Connection, cls: Any) -> Iterator[str]:
     for name in _needed(connection, cls):
         if name not in connection.credentials:
             yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({cls.CREDENTIALS[name]})"
-    remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and cls.CREDENTIALS)
+    remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and getattr(cls, "HAS_ADDRESS", cls.CREDENTIALS))
     if remote and not connection.base_url.startswith(("http://", "https://")):
         yield "base_url: missing; expected the system's http(s) address"
 
