@@ -16,6 +16,7 @@ from typing import Any
 
 import limits
 
+from middleware.connectors._http import Http
 from middleware.ports import ROLES
 from middleware.settings import Connection, Store
 
@@ -59,7 +60,7 @@ def _mistakes_of(connection: Connection, cls: Any) -> list[str]:
     found = [*_unknown(connection, cls), *_missing(connection, cls), *_wrong_limits(connection)]
     if not found:
         try:
-            cls(connection, None)
+            cls(connection, Http(connection))
         except ValueError as error:
             found.append(_placed(str(error), cls))
     return found
