@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -65,17 +66,17 @@ def pages(source: str) -> Iterator[bytes]:
             after = orjson.loads(body[-64:].rpartition(b'"next":')[2].rstrip(b"}"))
 
 
-def bare(source: str, _: str) -> int:
+def bare(source: str, _: str, limit: int) -> int:
     """Parse every page and count."""
-    return sum(len(orjson.loads(body)["articles"]) for body in pages(source))
+    return sum(len(orjson.loads(body)["articles"]) for body in islice(pages(source), -(-limit // 1_000)))
 
 
-def marshmallow(source: str, database: str) -> int:
+def marshmallow(source: str, database: str, limit: int) -> int:
     """Load every page through a schema, compare it with what is kept, keep what differs."""
     schema, total = ArticleSchema(many=True), 0
     engine = create_engine(database)
     Base.metadata.create_all(engine)
-    for body in pages(source):
+    for body in islice(pages(source), -(-limit // 1_000)):
         loaded = schema.load(json.loads(body)["articles"])
         with Session(engine) as session:
             kept = {row.sku: row for row in session.scalars(select(Article).where(Article.sku.in_([one["sku"] for one in loaded])))}
@@ -92,13 +93,13 @@ def marshmallow(source: str, database: str) -> int:
     return total
 
 
-def main(name: str, source: str, database: str, rounds: int) -> None:
-    run: Callable[[str, str], Any] = {"bare": bare, "marshmallow": marshmallow}[name]
+def main(name: str, source: str, database: str, rounds: int, limit: int) -> None:
+    run: Callable[[str, str, int], Any] = {"bare": bare, "marshmallow": marshmallow}[name]
     for _ in range(rounds + 1):
         began = time.perf_counter()
-        records = run(source, database)
+        records = run(source, database, limit)
         print(json.dumps({"what": "unchanged" if _ else "first", "records": records, "seconds": time.perf_counter() - began}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
