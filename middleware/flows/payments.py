@@ -23,6 +23,7 @@ def record(change: PaymentChange, work: Work) -> None:
     work.verdict.order = payment.order
     before = _figures(payment)
     _hear(payment, change)
+    _review(payment, change, work)
     _add_parts(payment, change)
     work.move_payment(payment, payment_state(PaymentState(payment.base_state), payment.amount_minor, _parts(payment)))
     _carry_to_order(payment.order, work)
@@ -45,6 +46,7 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
         parts=[],
         outcome="",
         raw_code="",
+        review="",
     )
     work.add_payment(payment)
     work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
@@ -60,6 +62,17 @@ def _hear(payment: PaymentRow, change: PaymentChange) -> None:
         payment.amount_minor, payment.currency = change.amount.minor, change.amount.currency
 
 
+def _review(payment: PaymentRow, change: PaymentChange, work: Work) -> None:
+    """A fraud check's newest decision: it may hold the order, and let it go again."""
+    if change.review is None or (payment.review_at is not None and change.occurred_at < payment.review_at):
+        return
+    if payment.review != change.review:
+        work.audit(payment.order, f"review of {payment.remote_id}", payment.review, str(change.review))
+        payment.review = str(change.review)
+        work.follow(payment.order)
+    payment.review_at = change.occurred_at
+
+
 def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
     known = {(part.kind, part.remote_id): part for part in payment.parts}
     for part in change.parts:
@@ -72,13 +85,14 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
                     amount_minor=part.amount.minor,
                     currency=part.amount.currency,
                     counts=part.counts,
+                    state=str(part.state),
                     said_at=change.occurred_at,
                 )
             )
         elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (
             change.occurred_at == row.said_at and not part.counts
         ):
-            row.amount_minor, row.counts, row.said_at = part.amount.minor, part.counts, change.occurred_at
+            row.amount_minor, row.counts, row.state, row.said_at = part.amount.minor, part.counts, str(part.state), change.occurred_at
 
 
 def _parts(payment: PaymentRow) -> list[PaymentPart]:
