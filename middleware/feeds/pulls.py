@@ -166,6 +166,7 @@ def _read(runtime: Runtime, feed: Feed, run: _Run, pages: int | None) -> tuple[F
     for read, page in enumerate(_pages(runtime, feed, since, run.cursor), start=1):
         now, kept = runtime.now(), run.staged.created
         with runtime.engine.begin() as connection:
+            connection.execute(_UNHURRIED)
             feed = stage(connection, feed, page.records, run.sweep, now, run.staged)
             if run.is_full:
                 sweeps.note(connection, feed, page.records)
@@ -244,4 +245,6 @@ _STOP = text(
     "UPDATE runs SET lease_until = NULL, detail = :detail, began_at = CASE WHEN :anew THEN NULL ELSE began_at END"
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
+# A page that a crash of the server takes back is read again: only the end of the run, which is committed as ever, says that it is kept.
+_UNHURRIED = text("SET LOCAL synchronous_commit = off")
 _RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted, full_at FROM runs")

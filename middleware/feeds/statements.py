@@ -9,7 +9,7 @@ JOIN = "\x1f"
 # One row for a whole page: most pages are as they were.
 DIGEST = text(
     "SELECT count(*) AS records, sha256(string_agg(seen, ''::bytea ORDER BY source_id)) AS digest,"
-    " bool_and(mapped_with = ANY(:versions) AND state <> 'gone') AS is_current"
+    " bool_and(mapped_with = ANY(:versions) AND state <> 'gone') AS is_current, max(misses) AS misses"
     " FROM records WHERE connection = :connection AND kind = :kind AND source_id = ANY(:ids)"
 )
 SEEN = text(

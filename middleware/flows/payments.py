@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from middleware.domain.keys import payment_key
@@ -31,6 +32,10 @@ def record(change: PaymentChange, work: Work) -> None:
         _tell_shop(payment, before, change, work)
 
 
+_NOTHING_SAID = datetime(1970, 1, 1, tzinfo=UTC)
+"""What only tells of a part or a review says nothing of the payment's state."""
+
+
 def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
     amount = change.amount or Money(order.total_minor, order.currency)
     payment = PaymentRow(
@@ -39,7 +44,7 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
         order=order,
         state=str(PaymentState.PENDING),
         base_state=str(PaymentState.PENDING),
-        base_at=change.occurred_at,
+        base_at=change.occurred_at if change.state is not None else _NOTHING_SAID,
         amount_minor=amount.minor,
         currency=amount.currency,
         recorded_at=work.now,
