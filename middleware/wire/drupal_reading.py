@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from mappings import drupal_catalog as words
@@ -23,8 +24,24 @@ def read_items(resources: Resources, writes: Sequence[Write]) -> list[Mapping[st
             params = words.ids_query("id", uuids[start : start + words.PAGE])
             for one in resources.ask("GET", path, params=params).json()["data"]:
                 shown[path, str(one["id"])] = words.shown_fields(one)
-    found = [shown.get((_path(resources, write), _uuid(write))) for write in writes]
+    found = [_as_wanted(resources, write, shown.get((_path(resources, write), _uuid(write)))) for write in writes]
     return [None if one is not None and _is_fallback(write, one) else one for write, one in zip(writes, found, strict=True)]
+
+
+def _as_wanted(resources: Resources, write: Write, shown: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The same with dates as the write has them where they are equal: the shop keeps the wall clock of its store."""
+    equal = {
+        name: value
+        for name, value in write.fields.items()
+        if shown is not None and _same_instant(resources.stored(write, name, value), value, shown.get(name))
+    }
+    return shown if shown is None or not equal else {**shown, **equal}
+
+
+def _same_instant(stored: Any, wanted: Any, shown: Any) -> bool:
+    if stored is wanted or not isinstance(shown, str):
+        return False
+    return datetime.fromisoformat(stored) == datetime.fromisoformat(shown)
 
 
 def missing_fields(resources: Resources, wanted: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
