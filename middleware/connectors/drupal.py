@@ -79,7 +79,11 @@ class Connector:
         "username": (str, "", "the service account (basic auth)"),
         "module": (str, "auto", "auto: use the module's routes where the site has them; never: plain JSON:API only"),
         "gateways": (dict, {}, "payment connection → payment gateway of the site, for example {stripe = 'card'}"),
-        "order_type": (str, "default", "the order type (bundle) of the site: of its orders where it lacks the module, and of new promotions"),
+        "order_type": (
+            str,
+            "default",
+            "the order type (bundle) of the site: of its orders where it lacks the module, and of new promotions",
+        ),
         "erp_number_field": (str, "field_waybill_erp_number", "text field for the ERP's number; without the module; empty: none"),
         "erp_status_field": (str, "field_waybill_erp_status", "text field for the ERP's status; without the module; empty: none"),
         "product_type": (str, "default", "product type (bundle) of products that feeds make"),
@@ -97,8 +101,9 @@ class Connector:
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
-        words_of_site = [self._option[name] for name in ("product_type", "variation_type", "store_type", "store", "order_type")]
-        self._resources = Resources(connection.name, self._ask, *words_of_site, has_links=lambda: "operations" in self._abilities())
+        option = self._option
+        bundles = (option["product_type"], option["variation_type"], option["store_type"], option["store"], option["order_type"])
+        self._resources = Resources(connection.name, self._ask, *bundles, has_links=lambda: "operations" in self._abilities())
         self._catalog = Catalog(self._resources)
         self._capabilities: frozenset[str] = frozenset()
         self._probed = 0.0

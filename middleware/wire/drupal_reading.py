@@ -29,18 +29,20 @@ def read_items(resources: Resources, writes: Sequence[Write]) -> list[Mapping[st
 
 
 def _as_wanted(resources: Resources, write: Write, shown: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The same with dates as the write has them where they are equal: the shop keeps the wall clock of its store."""
-    equal = {
-        name: value
-        for name, value in write.fields.items()
-        if shown is not None and _same_instant(resources.stored(write, name, value), value, shown.get(name))
-    }
-    return shown if shown is None or not equal else {**shown, **equal}
+    """The same, in the words of the write where the shop has its own: for dates by the clock of its store, for levels of stock."""
+    if shown is None:
+        return None
+    own: dict[str, Any] = {}
+    for name, value in write.fields.items():
+        there = shown.get(name)
+        if isinstance(there, Mapping) and "available_stock" in there:
+            own[name] = there["available_stock"]
+        elif isinstance(there, str) and (stored := resources.stored(write, name, value)) is not value and _same_instant(stored, there):
+            own[name] = value
+    return {**shown, **own}
 
 
-def _same_instant(stored: Any, wanted: Any, shown: Any) -> bool:
-    if stored is wanted or not isinstance(shown, str):
-        return False
+def _same_instant(stored: str, shown: str) -> bool:
     return datetime.fromisoformat(stored) == datetime.fromisoformat(shown)
 
 
