@@ -167,7 +167,8 @@ class Runtime:
         if "doorbell" in self.__dict__:
             self.doorbell.stop()
         for connector in self._connectors.values():
-            connector.http.close()
+            if hasattr(connector, "http"):  # a folder has none
+                connector.http.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

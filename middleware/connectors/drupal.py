@@ -55,6 +55,7 @@ class _Event(msgspec.Struct):
     timestamp: str = ""
 
 
+_REFUSED_FILE = "Unprocessable Entity: file validation failed"
 _DECODE = msgspec.json.Decoder(_Event).decode
 
 
@@ -78,7 +79,11 @@ class Connector:
         "username": (str, "", "the service account (basic auth)"),
         "module": (str, "auto", "auto: use the module's routes where the site has them; never: plain JSON:API only"),
         "gateways": (dict, {}, "payment connection → payment gateway of the site, for example {stripe = 'card'}"),
-        "order_type": (str, "default", "the order type (bundle) of the site; without the module"),
+        "order_type": (
+            str,
+            "default",
+            "the order type (bundle) of the site: of its orders where it lacks the module, and of new promotions",
+        ),
         "erp_number_field": (str, "field_waybill_erp_number", "text field for the ERP's number; without the module; empty: none"),
         "erp_status_field": (str, "field_waybill_erp_status", "text field for the ERP's status; without the module; empty: none"),
         "product_type": (str, "default", "product type (bundle) of products that feeds make"),
@@ -96,7 +101,8 @@ class Connector:
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
-        bundles = (self._option["product_type"], self._option["variation_type"], self._option["store_type"], self._option["store"])
+        option = self._option
+        bundles = (option["product_type"], option["variation_type"], option["store_type"], option["store"], option["order_type"])
         self._resources = Resources(connection.name, self._ask, *bundles, has_links=lambda: "operations" in self._abilities())
         self._catalog = Catalog(self._resources)
         self._capabilities: frozenset[str] = frozenset()
@@ -269,9 +275,12 @@ class Connector:
 
 
 def _explain(reply: Reply) -> tuple[str, str]:
-    """The title of the first JSON:API error, with its detail where the module wrote it (it holds no values), and the pointer."""
+    """The title of the first JSON:API error, with its detail where that holds no values (the module's, and what a file must be), and
+    the pointer."""
     error = (reply.json().get("errors") or [{}])[0]
-    detail = str(error.get("detail", "")) if error.get("code") else ""
+    detail = str(error.get("detail", ""))
+    if not error.get("code") and not detail.startswith(_REFUSED_FILE):
+        detail = ""
     text = " ".join(filter(None, (str(error.get("title", "")), detail)))
     return " ".join(text.split())[:300], str((error.get("source") or {}).get("pointer", ""))
 

@@ -19,7 +19,7 @@ from middleware.wire.drupal_resources import Resources
 _EXISTS, _ABSENT = 409, 404
 _SYSTEMIC = (RateLimited, Transient, Unauthorized, UnknownOutcome)
 """Errors that the next write of a batch would meet as well."""
-_NO_TRANSLATIONS = "JSON:API cannot make or delete a translation: the shop needs the module commerce_waybill_operations"
+NO_TRANSLATIONS = "JSON:API cannot make or delete a translation: the shop needs the module commerce_waybill_operations"
 
 
 @dataclass(slots=True)
@@ -159,13 +159,13 @@ class Catalog:
         """A translation that is there can be changed, below its language's prefix."""
         original, language = _original(write)
         if write.is_gone:
-            raise Rejected(_NO_TRANSLATIONS)
+            raise Rejected(NO_TRANSLATIONS)
         body = {"data": self.resources.body(original, original.remote_id)}
         path = f"/{language}{words.path_of(original.kind, self.resources.bundle(original.kind, original.bundle), original.remote_id)}"
         try:
             self.resources.ask("PATCH", path, body)
         except Rejected as error:
-            raise Rejected(_NO_TRANSLATIONS) if error.http_status == 405 else error from None
+            raise Rejected(NO_TRANSLATIONS) if error.http_status == 405 else error from None
         return Written(f"{original.remote_id}@{language}", status="updated")
 
     def _add_first_variation(self, write: Write, data: dict[str, Any], all_writes: Sequence[Write]) -> None:
