@@ -325,6 +325,9 @@ OPERATIONS = {
         Operation("write_payment", WritesPayments, repeatable=True),
         Operation("answer_ping", AnswersPings, repeatable=True),
         Operation("fetch_payment", FetchesPayments, repeatable=True),
+        Operation("capture_payment", CapturesPayments, find="find_operation"),
+        Operation("void_payment", VoidsPayments, repeatable=True),
+        Operation("refund_payment", RefundsPayments, find="find_operation"),
     )
 }
 """Every operation that a flow may ask for. A connector with native idempotency for one lists it in `NATIVE_IDEMPOTENCY`."""

@@ -8,6 +8,7 @@ from typing import Any
 from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange, PayoutChange, Ping, Signal
 from middleware.flows import exports, fulfilment, hints, orders, payments, payouts, pings, signals
 from middleware.models import OrderRow
+from middleware.payments import asking
 from middleware.work import Hint, OrderChanged, Outcome, Work
 
 MESSAGES: dict[type, Callable[[Any, Work], None]] = {
@@ -24,6 +25,7 @@ MESSAGES: dict[type, Callable[[Any, Work], None]] = {
 
 OUTCOMES: dict[str, Callable[[Outcome, OrderRow, Work], None]] = {
     "create_order": exports.settle,
+    **dict.fromkeys(asking.OPERATIONS.values(), asking.settle),
 }
 
 

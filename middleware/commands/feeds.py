@@ -20,6 +20,7 @@ from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.runtime import Runtime
 
+POLLED = ("orders", "payments")
 BUSY = 3
 """Exit code when another run holds the lock."""
 
@@ -32,12 +33,13 @@ BUSY = 3
 @click.option("--dry-run", is_flag=True, help="Only say what a full run would create, update, refuse and take back.")
 @click.option("--allow-deletions", is_flag=True, help="Take back what is gone even beyond the connection's deletion_guard.")
 def pull(connection: str, kind: str, wait: bool, full: bool, dry_run: bool, allow_deletions: bool) -> None:
-    """Fetch what changed in a system since the last run, from cron or by hand: orders of an ERP, or a feed of a mapping table."""
+    """Fetch what changed in a system since the last run, from cron or by hand: orders of an ERP, payments that a provider's webhooks
+    may have missed, or a feed of a mapping table."""
     with opened() as runtime:
         if connection not in runtime.settings.connections:
             raise SettingsError([f"{connection}: no connection is called so; known: {', '.join(runtime.settings.connections)}"])
         feed = runtime.feeds.get((connection, kind))
-        if feed is None and kind != "orders":
+        if feed is None and kind not in POLLED:
             known = ", ".join(f"{c} {k}" for c, k in runtime.feeds) or "none"
             raise SettingsError([f"{connection} {kind}: no mapping table is for it; known: {known}"])
         if feed is None:
@@ -52,8 +54,8 @@ def pull(connection: str, kind: str, wait: bool, full: bool, dry_run: bool, allo
 
 
 def _pull_orders(runtime: Runtime, connection: str, wait: bool) -> int:
-    if not hasattr(runtime.connector(connection), "changed_orders"):
-        raise SettingsError([f"{connection}: {runtime.settings.connections[connection].system} cannot list changed orders"])
+    if sweep.lister(runtime, connection) is None:
+        raise SettingsError([f"{connection}: {runtime.settings.connections[connection].system} cannot list changed orders or payments"])
     if not wait:
         runtime.ring("poll", runtime.lane(connection), connection)
         return 0
