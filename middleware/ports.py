@@ -127,8 +127,8 @@ class FetchesPayments(Protocol):
 class CapturesPayments(Protocol):
     def capture_payment(self, effect: Effect) -> Receipt:
         """Take authorized money, all or a part of it. `effect.payload` is {payment: the provider's id, amount: {minor, currency} or None
-        for all that is left, final: whether nothing more will be taken, reference: ours}. `Receipt.remote_id` is the provider's id of
-        the capture. Raises `CallError`."""
+        for all that is left, final: whether nothing more will be taken, reference: ours}. `Receipt.remote_id` is the id that the
+        provider's events give the capture. Raises `CallError`."""
         ...
 
 
@@ -143,7 +143,7 @@ class VoidsPayments(Protocol):
 class RefundsPayments(Protocol):
     def refund_payment(self, effect: Effect) -> Receipt:
         """Give money back, all or a part. `effect.payload` is {payment, capture: the provider's id of the capture or "", amount:
-        {minor, currency} or None, reason, reference}. `Receipt.remote_id` is the provider's id of the refund. Raises `CallError`."""
+        {minor, currency} or None, reason, reference}. `Receipt.remote_id` is the id that its events give the refund. Raises `CallError`."""
         ...
 
 

@@ -138,7 +138,8 @@ def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, wor
         "dispute": next((p.remote_id for p in reversed(payment.parts) if p.kind == PartKind.DISPUTE), ""),
     }
     order = payment.order
-    key = f"payment:{payment.connection}:{payment.remote_id}:event{work.cause.event_id}"
+    because = f"event{work.cause.event_id}" if work.cause.call_id is None else f"call{work.cause.call_id}"
+    key = f"payment:{payment.connection}:{payment.remote_id}:{because}"
     # A subject of its own: a status that the shop holds back must not hold the payment that may end the hold.
     work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}/payments", key, payload, lane="payments"), order)
 

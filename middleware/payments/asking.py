@@ -12,11 +12,13 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mappings.canonical import Money, PartKind, PaymentPart, PaymentState
+from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from middleware.domain import money_moves as rules
 from middleware.domain.payments import counted
 from middleware.errors import WaybillError
+from middleware.flows import payments
 from middleware.models import Call, CallState, OrderRow, PaymentRow
+from middleware.ports import Receipt
 from middleware.work import Ask, Cause, Work
 
 if TYPE_CHECKING:
@@ -67,36 +69,43 @@ def ask(
 
 
 def settle(outcome: Any, order: OrderRow, work: Work) -> None:
-    """An operation came to its end: what the payment is now is asked of the provider, a failure is written down."""
+    """An operation came to its end: what it moved is known by the provider's id at once, and the provider is asked how the payment is
+    now; a failure is written down."""
     call = work.session.get(Call, work.cause.call_id)
     assert call is not None
     payload = msgspec.json.decode(work.vault.open(call.payload, call.key))
     what, payment = call.key.split(":", 1)[0], payload["payment"]
-    if outcome.state is not CallState.DONE:
+    if outcome.state is not CallState.DONE or outcome.receipt is None:
         if outcome.state in (CallState.REJECTED, CallState.DEAD):
             work.audit(order, f"{what} of {payment}", "asked", str(outcome.state), outcome.reason)
         return
-    receipt = outcome.receipt
-    work.audit(order, f"{what} of {payment}", "asked", "done", f"{receipt.remote_id} {receipt.state}".strip() if receipt else "")
+    receipt: Receipt = outcome.receipt
+    work.audit(order, f"{what} of {payment}", "asked", "done", f"{receipt.remote_id} {receipt.state}".strip())
+    work.load((), [(call.connection, payment)])
+    payments.record(_change(what, payment, payload["amount"], receipt, call), work)
     if payload["fetch"]:
         key = f"fetch:{call.connection}:{payment}:call{call.id}"
         work.ask(Ask(call.connection, "fetch_payment", payment, key, {"subject": payment}, lane="payments"))
 
 
+def _change(what: str, payment: str, amount: Any, receipt: Receipt, call: Call) -> PaymentChange:
+    """What an operation did, said at the time when it was asked for: whatever the provider says of it is newer."""
+    if what == "void":
+        return PaymentChange(payment, call.asked_at, PaymentState.VOIDED)
+    kind = PartKind.CAPTURE if what == "capture" else PartKind.REFUND
+    part = PaymentPart(kind, receipt.remote_id, Money(amount["minor"], amount["currency"]))
+    return PaymentChange(payment, call.asked_at, None, parts=(part,))
+
+
 def _checked(what: str, row: PaymentRow, earlier: Sequence[Call], amount: Money | None) -> Money | None:
     parts = [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in row.parts]
-    on_its_way = sum(int(call.key.rpartition(":")[2]) for call in earlier if call.state in _OPEN or _is_unseen(call, row))
+    on_its_way = sum(int(call.key.rpartition(":")[2]) for call in earlier if call.state in _OPEN)
     captured, refunded = counted(parts, PartKind.CAPTURE), counted(parts, PartKind.REFUND)
     balance = rules.Balance(PaymentState(row.state), row.currency, row.amount_minor, captured, refunded, on_its_way)
     if what == "void":
         rules.void(balance)
         return None
     return rules.capture(balance, amount) if what == "capture" else rules.refund(balance, amount)
-
-
-def _is_unseen(call: Call, row: PaymentRow) -> bool:
-    """An operation that was made, and whose part no event has told of yet."""
-    return call.state == CallState.DONE and bool(call.ended_at) and all(part.said_at < call.asked_at for part in row.parts)
 
 
 def _payload(row: PaymentRow, amount: Money | None, reason: str, key: str, *, can_fetch: bool) -> dict[str, Any]:
