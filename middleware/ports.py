@@ -67,6 +67,14 @@ class ReadsWebhooks(Protocol):
 
 
 @runtime_checkable
+class SignsSamples(Protocol):
+    def sample_request(self, at: datetime) -> Inbound:
+        """A request as the provider would send it at `at`, signed with the connection's first secret: what the self-test sends to its own
+        door. It changes nothing when it is kept."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: bytes to the canonical model; raises `Unreadable`."""
@@ -334,6 +342,7 @@ OPERATIONS = {
 
 ROLES: dict[str, type] = {
     "read": ReadsWebhooks,
+    "sample_request": SignsSamples,
     "translate": Translates,
     "create_order": CreatesOrders,
     "find_order": FindsOrders,

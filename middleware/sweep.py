@@ -18,6 +18,7 @@ from middleware.leases import locked_order
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
 from middleware.outcomes import outcome_of
+from middleware.payments import selftest
 from middleware.ports import Delivery
 from middleware.work import Cause, Work
 
@@ -64,6 +65,7 @@ def sweep(runtime: Runtime) -> None:
         log.error("event.dead", event_id=event_id, cause="order_unknown")
     expire_calls(runtime)
     runtime.refusals.flush(runtime.engine)
+    runtime.secret_uses.flush(runtime.engine)
     with runtime.engine.connect() as connection:
         events = list(connection.execute(_DUE_EVENTS, {"now": now}).scalars())
         calls = list(connection.execute(_DUE_CALLS, {"now": now}).scalars())
@@ -214,6 +216,8 @@ def _house_is_due(runtime: Runtime) -> bool:
 
 def keep_house(runtime: Runtime) -> list[str]:
     """Make the coming months' partitions and drop what retention no longer keeps; returns what was dropped."""
+    selftest.check_all(runtime)
+    selftest.watch(runtime)
     now, keep = runtime.now(), runtime.settings.retention
     days = dict(zip(MONTHLY, (keep.bodies, keep.transcripts, keep.audit), strict=True))
     with runtime.engine.begin() as connection:

@@ -64,6 +64,7 @@ class Connector:
 
     SYSTEM = "drupal"
     LANE = "orders"
+    SIGNS_TIME = True
     PROOF = "real system (Drupal 10.6, Commerce 3.3), simulator (138 recorded answers)"
     API_VERSION = "commerce_waybill 1.0, or JSON:API 1.0; Commerce 3"
     CREDENTIALS: Mapping[str, str] = {
@@ -117,6 +118,11 @@ class Connector:
             return (Delivery(delivery_id, "unreadable", hashlib.sha256(request.body).hexdigest(), request.body, secret=secret),)
         subject = event.data.order.uuid or event.data.signal.order or delivery_id
         return (Delivery(delivery_id, event.type, subject, request.body, _instant(event.timestamp), secret=secret),)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """A message of a type that means nothing to us."""
+        body = msgspec.json.encode({"type": "self.test", "timestamp": at.isoformat(), "data": {}})
+        return Inbound(standard_webhooks.signed("msg_self_test", at, body, self._keys[0]), body, "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: an event to the order, signal or ping that it holds; raises `Unreadable`, naming fields and never values."""

@@ -42,3 +42,14 @@ class PayoutPartRow(Base):
     fee_minor: Mapped[int]
     net_minor: Mapped[int]
     currency: Mapped[str]
+
+
+class SecretUse(Base):
+    """How many requests a secret verified, by its reference, and when last."""
+
+    __tablename__ = "secret_uses"
+
+    connection: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    uses: Mapped[int]
+    last_at: Mapped[datetime]

@@ -33,6 +33,13 @@ CREATE TABLE payout_parts (
     PRIMARY KEY (connection, payout, remote_id),
     FOREIGN KEY (connection, payout) REFERENCES payouts (connection, remote_id) ON DELETE CASCADE
 );
+CREATE TABLE secret_uses (
+    connection TEXT NOT NULL,
+    source TEXT NOT NULL,
+    uses BIGINT NOT NULL,
+    last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (connection, source)
+);
 CREATE INDEX ix_payout_parts_payment ON payout_parts (connection, payment_ref) WHERE payment_ref <> '';
 """
 
@@ -42,6 +49,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE payout_parts, payouts")
+    op.execute("DROP TABLE payout_parts, payouts, secret_uses")
     op.execute("ALTER TABLE payments DROP COLUMN review, DROP COLUMN review_at")
     op.execute("ALTER TABLE payment_parts DROP COLUMN state")
