@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from mappings.canonical import Message
+from mappings.canonical import Message, ShopOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,13 @@ class ListsPaymentEvents(Protocol):
 class ListsChangedOrders(Protocol):
     def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
         """Pages of order changes after `since` (the system's clock), oldest first; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class ListsOrders(Protocol):
+    def list_orders(self, since: datetime | None) -> Iterator[tuple[ShopOrder, ...]]:
+        """Pages of the shop's placed orders, of those placed after `since`; raises `CallError`."""
         ...
 
 
@@ -351,6 +358,7 @@ ROLES: dict[str, type] = {
     "write_payment": WritesPayments,
     "answer_ping": AnswersPings,
     "changed_orders": ListsChangedOrders,
+    "list_orders": ListsOrders,
     "fetch_payment": FetchesPayments,
     "capture_payment": CapturesPayments,
     "void_payment": VoidsPayments,

@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 from sqlalchemy import text
 
+from middleware import proving
 from middleware.commands import loaded, opened, out
 from middleware.connectors import connector_class, systems
 from middleware.connectors._http import Http
@@ -86,6 +87,22 @@ def _self_test() -> int:
             wrong += not one.holds
             out.print(f"{connection.name}: {one.what}: {one.said}{'' if one.holds else '  WRONG'}", markup=False)
     return 1 if wrong else 0
+
+
+@click.command()
+@click.argument("connection")
+@click.option("--payment", default="", help="The provider's id of a payment to look at.")
+def prove(connection: str, payment: str) -> None:
+    """Try a connection end to end with its own keys, as far as that changes nothing over there; exit code 1 when something fails."""
+    failed = 0
+    with opened() as runtime:
+        if connection not in runtime.settings.connections:
+            raise SettingsError([f"{connection}: no connection is called so; known: {', '.join(runtime.settings.connections)}"])
+        for step in proving.prove(runtime, connection, payment):
+            word = {True: "works", False: "FAILS", None: "not tried"}[step.worked]
+            failed += step.worked is False
+            out.print(f"{step.role}: {word}: {step.said}", markup=False)
+    sys.exit(1 if failed else 0)
 
 
 @click.command("secrets")
@@ -163,4 +180,4 @@ def _typed(name: str, value: str, kind: type) -> Any:
     return found
 
 
-COMMANDS = (verify, secrets_command)
+COMMANDS = (verify, secrets_command, prove)

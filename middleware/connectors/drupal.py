@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from marshmallow import ValidationError
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from mappings import drupal as words
-from mappings.canonical import Message, Shipment
+from mappings.canonical import Message, Shipment, ShopOrder
 from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, OnHold, Rejected, Transient, Unauthorized, Unreadable
@@ -156,6 +157,20 @@ class Connector:
         if "operations" in self._abilities():
             return self._catalog.write_batch(writes)
         return self._catalog.write_one_by_one(writes)
+
+    def list_orders(self, since: datetime | None) -> Iterator[tuple[ShopOrder, ...]]:
+        """Placed orders over JSON:API, by their internal ids; what has no total yet is left out."""
+        name = f"commerce_order--{self._option['order_type']}"
+        query = [("sort", "drupal_internal__order_id"), ("filter[placed][condition][path]", "placed")]
+        begin = str(int(since.timestamp()) if since else 0)
+        query += [("filter[placed][condition][operator]", ">"), ("filter[placed][condition][value]", begin)]
+        path = f"/jsonapi/{name.replace('--', '/')}?{urlencode([*query, ('page[limit]', '50')])}"
+        while path:
+            document = self._ask("GET", path).json()
+            yield tuple(filter(None, (words.listed_order(one, self._option["states"]) for one in document["data"])))
+            following = urlsplit(str(((document.get("links") or {}).get("next") or {}).get("href", "")))
+            # Links name the host that Drupal sees; the query is all that is new in them.
+            path = f"/jsonapi/{name.replace('--', '/')}?{following.query}" if following.query else ""
 
     def read_items(self, writes: Sequence[Write]) -> list[Mapping[str, Any] | None]:
         """How things are in the shop now."""
