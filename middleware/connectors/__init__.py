@@ -1,7 +1,8 @@
 """The registry: a file in this folder *is* the registration. Imported lazily, by the system's name.
 
 A connector file holds `class Connector` with `SYSTEM`, `LANE`, `PROOF`, `OPTIONS`, `CREDENTIALS`, optionally `API_VERSION`,
-`REFUSAL_STATUS`, `HANDSHAKE` (a query parameter that a subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF`
+`REFUSAL_STATUS`, `ANSWER` (the text that a sender wants to read once its delivery is kept), `HANDSHAKE` (a query parameter that a
+subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF`
 (option → the credential that it needs), an `__init__(self, connection, http)` and the methods of the roles that it plays.
 """
 
