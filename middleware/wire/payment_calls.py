@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from mappings.canonical import Money
-from mappings.minor_units import minor_of
+from mappings.minor_units import exponent, minor_of
 from middleware.errors import Rejected, UnknownOutcome
 from middleware.ports import Effect
 from middleware.settings import Connection
@@ -53,6 +53,12 @@ def minor_amount(amount: Money, exponents: Mapping[str, int]) -> int:
         return minor_of(amount, exponents)
     except ValueError as error:
         raise Rejected(str(error), field="amount") from None
+
+
+def decimal_text(amount: Money, decimals: Mapping[str, int]) -> str:
+    """The amount in major units with the decimals that the provider wants; raises `Rejected` where it is finer than that."""
+    minor_amount(amount, decimals)
+    return f"{amount.amount:.{exponent(amount.currency, decimals)}f}"
 
 
 def code(value: object) -> str:
