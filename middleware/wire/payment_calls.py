@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mappings.canonical import Money
 from mappings.minor_units import exponent, minor_of
-from middleware.errors import Rejected, UnknownOutcome
+from middleware.errors import CallError, Rejected, UnknownOutcome
 from middleware.ports import Effect
 from middleware.settings import Connection
 
@@ -71,9 +71,9 @@ def prose(value: object) -> str:
     return value if isinstance(value, str) and _PROSE.fullmatch(value) else ""
 
 
-def answered(body: object, *names: str) -> dict[str, str]:
-    """Texts that the answer of a request with effect must hold; raises `UnknownOutcome` when it does not."""
+def answered(body: object, *names: str, otherwise: type[CallError] = UnknownOutcome) -> dict[str, str]:
+    """Texts that an answer must hold; raises `otherwise` when it does not: of a request with effect the outcome is then unknown."""
     said = {name: body.get(name) for name in names} if isinstance(body, Mapping) else {}
     if not said or not all(isinstance(value, str) and value for value in said.values()):
-        raise UnknownOutcome(f"the answer has no {' or '.join(names)}")
+        raise otherwise(f"the answer has no {' or '.join(names)}")
     return {name: str(value) for name, value in said.items()}
