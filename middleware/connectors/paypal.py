@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from cryptography import x509
 from marshmallow import ValidationError
 
 from mappings import paypal as words
@@ -25,10 +23,9 @@ from middleware.wire import paypal_certificates as certificates
 from middleware.wire.oauth2 import ClientCredentials
 from middleware.wire.payment_calls import amount_of, answered, code, credential, decimal_text, key_of, payment_of, text_of
 
+VERIFY = "/v1/notifications/verify-webhook-signature"
 KEPT_FOR = timedelta(days=30)
 """How long PayPal lists events."""
-UNFAMILIAR = 10
-"""Certificates that are asked for within a minute: whoever sends made-up ones makes us ask no more often."""
 NO_DECIMALS = {"HUF": 0, "JPY": 0, "TWD": 0}
 """https://developer.paypal.com/docs/reports/reference/paypal-supported-currencies"""
 
@@ -62,6 +59,7 @@ class Connector:
         "client_id": (str, "", "client id of the REST app"),
         "intent": (str, "capture", '"authorize" where orders are authorised first: refunds and disputes are then looked up'),
         "reference_fields": (list, ["custom_id", "invoice_id"], "fields of a payment that hold the shop's order id"),
+        "verify": (str, "certificate", '"api" where PayPal itself is asked about each signature, which costs a request'),
         "authority": (str, "DigiCert", "name of the public authority whose roots PayPal's certificates lead to"),
         "trusted_certificates": (str, "", "PEM file of certificates that are trusted beside that authority's"),
         "tolerance": (int, 0, "seconds that a transmission stays valid; 0: as long as PayPal repeats it"),
@@ -73,34 +71,27 @@ class Connector:
         self.http = http
         self._ids = [secret.reveal().strip() for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
-        if self._option["intent"] not in ("capture", "authorize"):
-            raise ValueError('intent: expected "capture" or "authorize"')
+        for name, words_of in (("intent", ("capture", "authorize")), ("verify", ("certificate", "api"))):
+            if self._option[name] not in words_of:
+                raise ValueError(f"{name}: expected one of: {', '.join(words_of)}")
         self._rules = words.Rules(tuple(self._option["reference_fields"]))
-        self._roots = certificates.roots(self._option["authority"], self._option["trusted_certificates"])
-        self._known: dict[str, bytes] = {}
-        self._asked: deque[datetime] = deque(maxlen=UNFAMILIAR)
+        trusted = certificates.roots(self._option["authority"], self._option["trusted_certificates"])
+        self._certificates = certificates.Certificates(trusted, lambda path: self.http.request("GET", path).body)
         self._auth = ClientCredentials(self._fetch_token)
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify the transmission over the raw body; a verified body that is no event is kept under its SHA-256. Raises `Busy` when
-        its certificate cannot be had now."""
+        its certificate, or PayPal's own verdict, cannot be had now."""
         if not any(self._ids):
             raise SignatureRefused("the connection has no webhook id")
         sent = certificates.transmission(request.headers)
-        leaf = self._certificate(sent.certificate, request.received_at)
-        signers = [
-            n
-            for n, webhook in enumerate(self._ids)
-            if webhook and certificates.made(leaf, sent.signature, sent.signed(webhook, request.body))
-        ]
-        if not signers:
-            raise SignatureRefused("no signature matches")
+        index = self._signer(sent, request)
         self._check_age(sent.time, request.received_at)
         if sent.sandbox == self.connection.live:
             raise WrongEnvironment(
                 f"a {'test' if sent.sandbox else 'live'} event on a {'live' if self.connection.live else 'test'} connection"
             )
-        return (self._delivery(request.body, signers[0]),)
+        return (self._delivery(request.body, index),)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
@@ -182,21 +173,29 @@ class Connector:
         at = event.create_time if event.create_time.tzinfo else None
         return Delivery(event.id, told, subject, body, at, hint=hint, secret=secret)
 
-    def _certificate(self, path: str, at: datetime) -> x509.Certificate:
-        pem = self._known.get(path)
-        if pem is None:
-            if len(self._asked) == UNFAMILIAR and at - self._asked[0] < timedelta(minutes=1):
-                raise Busy("too many certificates are not known yet")
-            self._asked.append(at)
-            try:
-                pem = self.http.request("GET", path).body
-            except Rejected:
-                raise SignatureRefused("PayPal has no such certificate") from None
-            except CallError as error:
-                raise Busy(f"the certificate cannot be had now: {error.reason}") from error
-        leaf = certificates.trusted_leaf(pem, self._roots, at)
-        self._known[path] = pem
-        return leaf
+    def _signer(self, sent: certificates.Transmission, request: Inbound) -> int:
+        """Which of the webhooks the transmission was signed for."""
+        if self._option["verify"] == "certificate":
+            leaf = self._certificates.leaf(sent.certificate, request.received_at)
+        for index, webhook in enumerate(self._ids):
+            if not webhook:
+                continue
+            if self._option["verify"] == "api":
+                good = self._says_success(sent.question(webhook, request.body))
+            else:
+                good = certificates.made(leaf, sent.signature, sent.signed(webhook, request.body))
+            if good:
+                return index
+        raise SignatureRefused("no signature matches")
+
+    def _says_success(self, question: bytes) -> bool:
+        try:
+            said = self._call("POST", VERIFY, data=question, headers={"Content-Type": "application/json"}, safe=True).json()
+        except Rejected:
+            return False
+        except CallError as error:
+            raise Busy(f"the signature cannot be verified now: {error.reason}") from error
+        return isinstance(said, Mapping) and said.get("verification_status") == "SUCCESS"
 
     def _check_age(self, time: str, now: datetime) -> None:
         tolerance = int(self._option["tolerance"])

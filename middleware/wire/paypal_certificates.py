@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -22,9 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from middleware.errors import SignatureRefused
+from middleware.errors import Busy, CallError, Rejected, SignatureRefused
 
 LONGEST_CHAIN = 5
+UNFAMILIAR = 10
+"""Certificates that are asked for within a minute: whoever sends made-up ones makes us ask no more often."""
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----\n"
 _HOST = re.compile(r"([a-z0-9-]+\.)*paypal\.com")
 _PATH = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,80}")
@@ -37,12 +41,30 @@ class Transmission:
     id: str
     time: str
     signature: bytes
+    url: str
     certificate: str
     sandbox: bool
 
     def signed(self, webhook_id: str, body: bytes) -> bytes:
         """The text that PayPal signs; the CRC is of the raw bytes, unsigned and decimal."""
         return f"{self.id}|{self.time}|{webhook_id}|{zlib.crc32(body)}".encode("latin-1", "replace")
+
+    def question(self, webhook_id: str, body: bytes) -> bytes:
+        """What PayPal is asked that verifies its own signature: the event goes in byte for byte. Raises `SignatureRefused` when it
+        is no JSON. https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post"""
+        try:
+            msgspec.json.decode(body)
+        except (msgspec.MsgspecError, RecursionError):
+            raise SignatureRefused("the body is no JSON") from None
+        told = {
+            "auth_algo": "SHA256withRSA",
+            "cert_url": self.url,
+            "transmission_id": self.id,
+            "transmission_sig": base64.b64encode(self.signature).decode(),
+            "transmission_time": self.time,
+            "webhook_id": webhook_id,
+        }
+        return msgspec.json.encode(told)[:-1] + b',"webhook_event":' + body + b"}"
 
 
 def transmission(headers: Mapping[str, str]) -> Transmission:
@@ -60,7 +82,7 @@ def transmission(headers: Mapping[str, str]) -> Transmission:
     host = url.netloc
     if url.scheme != "https" or not _HOST.fullmatch(host) or not _PATH.fullmatch(url.path) or url.query:
         raise SignatureRefused("the certificate is not one of PayPal's")
-    return Transmission(told["transmission-id"], told["transmission-time"], signature, url.path, "sandbox" in host)
+    return Transmission(told["transmission-id"], told["transmission-time"], signature, told["cert-url"], url.path, "sandbox" in host)
 
 
 def roots(authority: str, more: str) -> list[x509.Certificate]:
@@ -73,6 +95,35 @@ def roots(authority: str, more: str) -> list[x509.Certificate]:
         return [*trusted, *(x509.load_pem_x509_certificates(Path(more).read_bytes()) if more else [])]
     except (OSError, ValueError):
         raise ValueError("trusted_certificates: the file cannot be read or holds none") from None
+
+
+class Certificates:
+    """The signing certificates that were met, each asked for once; threads may share it."""
+
+    def __init__(self, trusted: Sequence[x509.Certificate], ask: Callable[[str], bytes]) -> None:
+        """`ask` gets the PEM at a path of PayPal's API; it raises `CallError`, `Rejected` where there is none."""
+        self.trusted = trusted
+        self.known: dict[str, bytes] = {}
+        self._ask = ask
+        self._asked: deque[datetime] = deque(maxlen=UNFAMILIAR)
+
+    def leaf(self, path: str, at: datetime) -> x509.Certificate:
+        """The certificate at `path`, valid at `at`; raises `SignatureRefused`, and `Busy` where it cannot be had now."""
+        pem = self.known.get(path) or self._fetched(path, at)
+        leaf = trusted_leaf(pem, self.trusted, at)
+        self.known[path] = pem
+        return leaf
+
+    def _fetched(self, path: str, at: datetime) -> bytes:
+        if len(self._asked) == UNFAMILIAR and at - self._asked[0] < timedelta(minutes=1):
+            raise Busy("too many certificates are not known yet")
+        self._asked.append(at)
+        try:
+            return self._ask(path)
+        except Rejected:
+            raise SignatureRefused("PayPal has no such certificate") from None
+        except CallError as error:
+            raise Busy(f"the certificate cannot be had now: {error.reason}") from error
 
 
 def trusted_leaf(pem: bytes, trusted: Sequence[x509.Certificate], at: datetime) -> x509.Certificate:

@@ -152,7 +152,7 @@ def test_without_our_root_the_chain_leads_nowhere() -> None:
 
 @responses.activate
 def test_public_roots_are_those_of_the_authority_that_paypal_uses() -> None:
-    ours = connector(HOOK)._roots
+    ours = connector(HOOK)._certificates.trusted
     assert 3 < len(ours) < 30
     assert all("DigiCert" in root.subject.rfc4514_string() for root in ours)
 
@@ -221,6 +221,8 @@ def test_a_connection_may_bound_the_age_of_a_transmission(ca_file: str) -> None:
 def test_options_that_are_none_are_said() -> None:
     with pytest.raises(ValueError, match=r"^intent: expected"):
         connector(HOOK, intent="sale")
+    with pytest.raises(ValueError, match=r"^verify: expected one of: certificate, api$"):
+        connector(HOOK, verify="never")
     with pytest.raises(ValueError, match=r"^trusted_certificates: "):
         connector(HOOK, trusted_certificates="/no/such/file")
 
@@ -308,8 +310,8 @@ def test_only_what_was_signed_is_accepted(authority: Authority, body: bytes, fli
     elif where == "hook":
         hook = HOOK + "0"
     ours = connector(hook)
-    ours._roots = [authority.root]
-    ours._known[CERT] = pems(authority.leaf, authority.middle).encode()
+    ours._certificates.trusted = [authority.root]
+    ours._certificates.known[CERT] = pems(authority.leaf, authority.middle).encode()
     try:
         ours.read(Inbound(headers, sent, "", AT))
     except Refused:
@@ -748,6 +750,55 @@ def test_a_payment_that_paypal_does_not_know_is_told(token: Any) -> None:
     token.get(f"{URL}/v2/payments/authorizations/X", status=404, json={})
     with pytest.raises(Rejected, match="knows no such payment"):
         fetched("X")
+
+
+# PayPal's own verdict
+
+VERIFY = f"{URL}/v1/notifications/verify-webhook-signature"
+
+
+def test_paypal_may_be_asked_itself_with_the_bytes_that_came(token: Any) -> None:
+    def answered(request: Any) -> tuple[int, dict[str, str], str]:
+        right = json.loads(request.body)["webhook_id"] == HOOK
+        return 200, {}, json.dumps({"verification_status": "SUCCESS" if right else "FAILURE"})
+
+    token.add_callback("POST", VERIFY, answered)
+    assert [one.secret for one in connector("OTHER", HOOK, verify="api").read(valid())] == [1]
+    question = token.calls[-1].request.body
+    assert question.endswith(b',"webhook_event":' + valid().body + b"}")
+    asked = json.loads(question)
+    jsonschema.validate(asked, {"$ref": "#/components/schemas/verify_webhook_signature", "components": SPEC["components"]})
+    assert {name: asked[name] for name in asked if name != "webhook_event"} == {
+        "auth_algo": "SHA256withRSA",
+        "cert_url": VALID["headers"]["paypal-cert-url"],
+        "transmission_id": VALID["headers"]["paypal-transmission-id"],
+        "transmission_sig": VALID["headers"]["paypal-transmission-sig"],
+        "transmission_time": VALID["headers"]["paypal-transmission-time"],
+        "webhook_id": HOOK,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (200, {"verification_status": "FAILURE"}, SignatureRefused),
+        (200, [], SignatureRefused),
+        (400, {"name": "VALIDATION_ERROR"}, SignatureRefused),
+        (500, {}, Busy),
+        (403, {}, Busy),
+    ],
+)
+def test_without_paypals_yes_nothing_is_taken(token: Any, status: int, body: Any, error: type[Exception]) -> None:
+    token.post(VERIFY, json=body, status=status)
+    with pytest.raises(error):
+        connector(HOOK, verify="api").read(valid())
+
+
+@pytest.mark.parametrize("body", [b"", b'{}, "webhook_id": "X"', b"{", b"\xff"])
+def test_what_is_no_json_is_not_even_asked_about(token: Any, body: bytes) -> None:
+    with pytest.raises(SignatureRefused, match="no JSON"):
+        connector(HOOK, verify="api").read(replace(valid(), body=body))
+    assert len(token.calls) == 0
 
 
 # back-fill
