@@ -154,7 +154,7 @@ def translate(raw: Any, rules: Rules) -> PaymentChange | PayoutChange | Ignored:
     """One notification item, or one platform event, to what it says; raises marshmallow's ValidationError."""
     if not isinstance(raw, Mapping):
         raise ValidationError({"body": ["expected an object"]})
-    if "eventCode" not in raw and "type" in raw:
+    if "eventCode" not in raw and isinstance(raw.get("type"), str):
         return payout(raw, rules.exponents) if raw["type"] in PLATFORM else Ignored("this platform event is about no payout")
     code = raw.get("eventCode")
     if isinstance(code, str) and code not in READERS:

@@ -209,7 +209,7 @@ def _fetched(resource: Any, event: Mapping[str, Any], rules: Rules) -> PaymentCh
     """Everything that was asked of one payment: the connector's `fetch_payment`."""
     payment, held, taken = resource.get("payment"), _rows(resource, "authorizations"), _rows(resource, "captures")
     own = [row for row in taken if payment in (row.get("id"), parent(row, "authorizations")) or [payment] == [a.get("id") for a in held]]
-    ids = {row.get("id") for row in own}
+    ids = {row["id"] for row in own if isinstance(row.get("id"), str)}
     refunds = [row for row in _rows(resource, "refunds") if parent(row, "captures") in ids]
     parts = (*map(capture_part, own), *map(refund_part, refunds), *map(dispute_part, _rows(resource, "disputes")))
     for read, rows in ((authorization, held), (capture, own)):

@@ -18,7 +18,7 @@ from middleware.errors import CallError, Rejected, SignatureRefused, Transient, 
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import adyen as wire
-from middleware.wire.payment_calls import amount_of, answered, code, credential, key_of, minor_amount, payment_of, prose, text_of
+from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, prose, text_of
 
 LONGEST_KEY = 64
 IN_PROGRESS = "704"
@@ -86,7 +86,7 @@ class Connector:
         """Pure: one item or platform event to what it says; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._rules)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -151,7 +151,7 @@ class Connector:
         digest = hashlib.sha256(request.body).hexdigest()
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             return Delivery(f"sha256:{digest}", "unreadable", f"sha256:{digest}", request.body, secret=secret)
         if event.environment in ("test", "live"):
             self._check_environment(event.environment == "live")

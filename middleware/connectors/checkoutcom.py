@@ -20,7 +20,7 @@ from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, Rejected, SignatureRefused, Unreadable, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
-from middleware.wire.payment_calls import amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
+from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
 
 LONGEST_KEY = 64
 LONGEST_REFERENCE = 80
@@ -86,7 +86,7 @@ class Connector:
         secret = self._verify(request)
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             digest = "sha256:" + hashlib.sha256(request.body).hexdigest()
             return (Delivery(digest, "unreadable", digest, request.body, secret=secret),)
         self._check_environment(event)
@@ -97,7 +97,7 @@ class Connector:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._rules)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None

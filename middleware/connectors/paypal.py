@@ -21,7 +21,7 @@ from middleware.settings import Connection
 from middleware.wire import paypal as wire
 from middleware.wire import paypal_certificates as certificates
 from middleware.wire.oauth2 import ClientCredentials
-from middleware.wire.payment_calls import amount_of, answered, code, credential, decimal_text, key_of, payment_of, text_of
+from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, decimal_text, key_of, payment_of, text_of
 
 VERIFY = "/v1/notifications/verify-webhook-signature"
 KEPT_FOR = timedelta(days=30)
@@ -97,7 +97,7 @@ class Connector:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._rules)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -162,7 +162,7 @@ class Connector:
     def _delivery(self, body: bytes, secret: int) -> Delivery:
         try:
             event = _DECODE(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             return Delivery(digest, "unreadable", digest, body, secret=secret)
         told, resource = event.event_type, event.resource
@@ -242,7 +242,7 @@ class Connector:
         reply = self.http.request("POST", "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=who, safe=True)
         try:
             token = msgspec.json.decode(reply.body, type=_Token)
-        except msgspec.MsgspecError:
+        except BROKEN:
             raise Unauthorized("no token is given: the answer holds none") from None
         return token.access_token, token.expires_in
 

@@ -20,7 +20,7 @@ from middleware.connectors._http import Http, Reply
 from middleware.errors import CallError, Rejected, SignatureRefused, UnknownOutcome, Unreadable, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
-from middleware.wire.payment_calls import amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
+from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
 
 LONGEST_KEY = 45
 LONGEST_REASON = 192
@@ -82,7 +82,7 @@ class Connector:
             raise WrongEnvironment(f"an event of {told[:20]!r} on a {'live' if self.connection.live else 'test'} connection")
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             digest = "sha256:" + hashlib.sha256(request.body).hexdigest()
             return (Delivery(digest, "unreadable", digest, request.body, secret=secret),)
         at = event.created_at if event.created_at.tzinfo else None
@@ -92,7 +92,7 @@ class Connector:
         """Pure: one event to what it says; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._rules)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -159,7 +159,7 @@ class Connector:
         while True:
             try:
                 page = msgspec.json.decode(self._call("GET", path, params=params).body, type=_Page)
-            except (msgspec.MsgspecError, RecursionError):
+            except BROKEN:
                 raise Rejected("the list of payments is none") from None
             yield page
             if page.cursor in seen:

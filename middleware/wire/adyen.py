@@ -16,6 +16,7 @@ import msgspec
 
 from middleware.errors import SignatureRefused
 from middleware.secret import Secret
+from middleware.wire.payment_calls import BROKEN
 
 _SIGNED = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
 
@@ -58,7 +59,7 @@ def items(body: bytes, keys: Sequence[bytes]) -> tuple[list[Item], bool | None] 
     Raises `SignatureRefused` when there is none or one is not signed: an item alone carries the signature."""
     try:
         notice = _DECODE(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except BROKEN:
         return None
     if not notice.notificationItems:
         raise SignatureRefused("there is no item, so nothing is signed")
@@ -71,7 +72,7 @@ def _verified(raw: bytes, keys: Sequence[bytes]) -> Item:
         said = msgspec.json.decode(raw)
         signed = _signed_text(said).encode()
         given = said["additionalData"]["hmacSignature"].encode()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (*BROKEN, ValueError, KeyError, TypeError, AttributeError):
         raise SignatureRefused("an item has no signature or lacks a field that is signed") from None
     return Item(raw, said, matching(signed, given, keys))
 

@@ -6,12 +6,16 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+import msgspec
+
 from mappings.canonical import Money
 from mappings.minor_units import exponent, minor_of
 from middleware.errors import CallError, Rejected, UnknownOutcome
 from middleware.ports import Effect
 from middleware.settings import Connection
 
+BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the wanted shape."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,79}")
 _PROSE = re.compile(r"[A-Za-z][A-Za-z ,.'()/_-]{0,119}")
 

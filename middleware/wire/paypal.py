@@ -10,7 +10,7 @@ import msgspec
 
 from mappings import paypal as words
 from middleware.errors import Rejected
-from middleware.wire.payment_calls import code
+from middleware.wire.payment_calls import BROKEN, code
 
 EVENTS = "/v1/notifications/webhooks-events"
 Get = Callable[[str], Any]
@@ -31,7 +31,7 @@ def page(body: bytes) -> tuple[list[bytes], list[tuple[str, str]]]:
     """The events of a page, each as its bytes, and the query of the page after it; raises `Rejected`."""
     try:
         listed = msgspec.json.decode(body, type=_Listed)
-    except (msgspec.MsgspecError, RecursionError):
+    except BROKEN:
         raise Rejected("the list of events is none") from None
     following = urlsplit(next((link.href for link in listed.links if link.rel == "next"), ""))
     return [bytes(event) for event in listed.events], parse_qsl(following.query) if following.path == EVENTS else []

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from middleware.errors import Busy, CallError, Rejected, SignatureRefused
+from middleware.wire.payment_calls import BROKEN
 
 LONGEST_CHAIN = 5
 UNFAMILIAR = 10
@@ -54,7 +55,7 @@ class Transmission:
         is no JSON. https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post"""
         try:
             msgspec.json.decode(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except BROKEN:
             raise SignatureRefused("the body is no JSON") from None
         told = {
             "auth_algo": "SHA256withRSA",

@@ -170,6 +170,15 @@ def test_a_verified_body_that_is_no_event_is_kept_under_its_digest() -> None:
     assert connector(KEY).read(platform(b"[]")) == (Delivery(digest, "unreadable", digest, b"[]"),)
     (found,) = connector(KEY).read(inbound(notice(signed(item(eventCode="")))))
     assert found.topic == "unreadable"
+    (found,) = connector(KEY).read(platform(b'{"type": "\xff"}'))
+    assert found.topic == "unreadable"
+
+
+def test_bytes_that_are_no_text_are_refused_and_unreadable() -> None:
+    with pytest.raises(SignatureRefused):
+        connector(KEY).read(inbound(notice(signed(item())).replace(b"ShopEU", b"\xff")))
+    with pytest.raises(Unreadable, match="not JSON"):
+        connector(KEY).translate("", b'{"eventCode": "\xff"}')
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
@@ -428,6 +437,21 @@ def test_nothing_that_adyen_may_sign_crashes_the_translation(code: str, changes:
     except Unreadable:
         return
     assert isinstance(found, PaymentChange | PayoutChange | Ignored)
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from(["id", "category", "direction", "amount", "status", "updatedAt"]), JSON, max_size=3),
+    outer=st.dictionaries(st.sampled_from(["type", "data", "timestamp", "eventCode", "environment"]), JSON, max_size=2),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_platform_event_crashes_anything(changes: dict[str, Any], outer: dict[str, Any]) -> None:
+    body = json.dumps({**transfer(**changes), **outer}).encode()
+    try:
+        assert len(connector(KEY).read(platform(body))) == 1
+        found = connector(KEY).translate("", body)
+    except (Unreadable, Refused):
+        return
+    assert isinstance(found, PayoutChange | PaymentChange | Ignored)
 
 
 # operations

@@ -124,10 +124,13 @@ def test_a_test_event_on_a_live_connection_is_refused_and_the_reverse(href: str,
                 connector("key", live=live).read(signed(body))
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"\xff", b'{"id": "", "type": "x", "data": {}}'])
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"\xff", b'{"id": "\xff"}', b'{"id": "", "type": "x", "data": {}}'])
 def test_a_verified_body_that_is_no_event_is_kept_under_its_digest(body: bytes) -> None:
     (found,) = connector("key").read(signed(body))
     assert (found.topic, found.payload, found.delivery_id[:7]) == ("unreadable", body, "sha256:")
+    if body.startswith(b"\xff") or b'"\xff"' in body:
+        with pytest.raises(Unreadable, match="not JSON"):
+            connector("key").translate("", body)
 
 
 def test_a_dispute_is_about_its_payment() -> None:

@@ -557,6 +557,20 @@ def test_nothing_that_paypal_may_sign_crashes_anything(kind: str, changes: dict[
     assert isinstance(found, PaymentChange | Ignored)
 
 
+def test_bytes_that_are_no_text_are_kept_and_unreadable() -> None:
+    body = event("PAYMENT.CAPTURE.COMPLETED", thing(CAP)).replace(b"WH-1", b"\xff")
+    assert connector(HOOK)._delivery(body, 0).topic == "unreadable"
+    with pytest.raises(Unreadable, match="not JSON"):
+        connector(HOOK).translate("", body)
+
+
+@pytest.mark.parametrize("one", [[], {}, None, 7, ""])
+def test_a_capture_without_an_id_is_unreadable_and_crashes_nothing(one: Any) -> None:
+    held = {"payment": AUTH, "authorizations": [thing(AUTH)], "captures": [{**thing(CAP), "id": one}]}
+    with pytest.raises(Unreadable):
+        translated(words.FETCHED, {**held, "refunds": [thing(REF)]})
+
+
 @pytest.mark.parametrize("intent", ["capture", "authorize"])
 def test_where_orders_are_authorised_first_a_refund_and_a_dispute_are_looked_up(intent: str) -> None:
     """They name the capture only; the payment is its authorization."""
@@ -794,7 +808,7 @@ def test_without_paypals_yes_nothing_is_taken(token: Any, status: int, body: Any
         connector(HOOK, verify="api").read(valid())
 
 
-@pytest.mark.parametrize("body", [b"", b'{}, "webhook_id": "X"', b"{", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b'{}, "webhook_id": "X"', b"{", b"\xff", b'{"a": "\xff"}'])
 def test_what_is_no_json_is_not_even_asked_about(token: Any, body: bytes) -> None:
     with pytest.raises(SignatureRefused, match="no JSON"):
         connector(HOOK, verify="api").read(replace(valid(), body=body))

@@ -137,11 +137,15 @@ def test_where_the_sender_says_its_environment_it_must_be_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b"\xff", b'{"event_id": "", "type": "x", "created_at": "2026-01-01T00:00:00Z", "data": {}}']
+    "body",
+    [b"{}", b"[]", b"\xff", b'{"event_id": "\xff"}', b'{"event_id": "", "type": "x", "created_at": "2026-01-01T00:00:00Z", "data": {}}'],
 )
 def test_a_verified_body_that_is_no_event_is_kept_under_its_digest(body: bytes) -> None:
     (found,) = connector("key").read(signed(body))
     assert (found.topic, found.payload, found.delivery_id[:7]) == ("unreadable", body, "sha256:")
+    if body.startswith(b"\xff") or b'"\xff"' in body:
+        with pytest.raises(Unreadable, match="not JSON"):
+            connector("key").translate("", body)
 
 
 @pytest.mark.parametrize(
