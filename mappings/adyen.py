@@ -141,12 +141,6 @@ class ItemSchema(Payload):
     additionalData = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True)
 
 
-class EventDate(Payload):
-    """When an item says that it happened; not signed."""
-
-    eventDate = Instant(required=True)
-
-
 _ITEM = ItemSchema()
 
 

@@ -56,7 +56,7 @@ class Connector:
 
     SYSTEM = "checkoutcom"
     LANE = "payments"
-    PROOF = "documents only (published documentation, field names of the official SDK)"
+    PROOF = "SDK (requests), published documentation"
     API_VERSION = "Unified Payments API"
     NATIVE_IDEMPOTENCY = ("capture_payment", "void_payment", "refund_payment")
     CREDENTIALS: Mapping[str, str] = {

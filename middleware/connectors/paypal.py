@@ -51,7 +51,7 @@ class Connector:
 
     SYSTEM = "paypal"
     LANE = "payments"
-    PROOF = "SDK (vectors of the legacy one), documents only (published OpenAPI description)"
+    PROOF = "SDK (vectors of the legacy one), published OpenAPI description"
     API_VERSION = "Orders v2, Payments v2"
     NATIVE_IDEMPOTENCY = ("capture_payment", "void_payment", "refund_payment")
     CREDENTIALS: Mapping[str, str] = {"client_secret": "secret of the REST app; only what is asked of PayPal needs it"}
@@ -133,7 +133,7 @@ class Connector:
         if not kind:
             raise Rejected("PayPal knows no such payment", status=404)
         payment = words.parent(found, "authorizations") or subject
-        resource = {"payment": payment, **wire.around(self._get, kind, found, payment)}
+        resource = {"payment": payment, **wire.around(self._get, found, kind=kind, payment=payment)}
         at = datetime.now(UTC)
         digest = hashlib.sha256(msgspec.json.encode(resource, order="deterministic")).hexdigest()
         event = {"id": digest, "event_type": words.FETCHED, "create_time": at.isoformat(), "resource": resource}

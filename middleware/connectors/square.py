@@ -52,7 +52,7 @@ class Connector:
 
     SYSTEM = "square"
     LANE = "payments"
-    PROOF = "SDK (signatures), documents only (published OpenAPI description)"
+    PROOF = "SDK (signatures, requests), published OpenAPI description"
     API_VERSION = "2025-08-20"
     NATIVE_IDEMPOTENCY = ("capture_payment", "void_payment", "refund_payment")
     CREDENTIALS: Mapping[str, str] = {"access_token": "token that may read and write payments; only what is asked of Square needs it"}
@@ -109,7 +109,7 @@ class Connector:
         if amount is not None and self._differs(now, amount):
             if now.get("status") == "COMPLETED":
                 raise Rejected("the payment is completed with another amount", field="amount")
-            now = self._adjust(payment, amount, now, effect)
+            now = self._adjust(now, amount, effect)
         if now.get("status") != "COMPLETED":
             version = now.get("version_token")
             body = {"version_token": version} if isinstance(version, str) else {}
@@ -183,14 +183,14 @@ class Connector:
     def _payment(self, payment: str) -> dict[str, Any]:
         return self._object(self._call("GET", f"/v2/payments/{quote(payment, safe='')}"), "payment")
 
-    def _adjust(self, payment: str, amount: Money, now: Mapping[str, Any], effect: Effect) -> dict[str, Any]:
+    def _adjust(self, now: Mapping[str, Any], amount: Money, effect: Effect) -> dict[str, Any]:
         """Set what will be taken; a tip, which the total holds too, stays as it is."""
         version = {"version_token": now["version_token"]} if isinstance(now.get("version_token"), str) else {}
         tip = now.get("tip_money")
         value = minor_amount(amount, self._rules.exponents) - (int(tip.get("amount") or 0) if isinstance(tip, Mapping) else 0)
         wanted = {"amount_money": {"amount": value, "currency": amount.currency}, **version}
         body = {"idempotency_key": key_of(effect, LONGEST_KEY), "payment": wanted}
-        return self._object(self._call("PUT", f"/v2/payments/{quote(payment, safe='')}", json=body), "payment")
+        return self._object(self._call("PUT", f"/v2/payments/{quote(payment_of(effect), safe='')}", json=body), "payment")
 
     def _differs(self, now: Mapping[str, Any], amount: Money) -> bool:
         value = _total(now)

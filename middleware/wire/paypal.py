@@ -37,7 +37,7 @@ def page(body: bytes) -> tuple[list[bytes], list[tuple[str, str]]]:
     return [bytes(event) for event in listed.events], parse_qsl(following.query) if following.path == EVENTS else []
 
 
-def around(get: Get, kind: str, found: Mapping[str, Any], payment: str) -> dict[str, Any]:
+def around(get: Get, found: Mapping[str, Any], *, kind: str, payment: str) -> dict[str, Any]:
     """The authorizations, captures and refunds of the order that `found` (of a `kind`) belongs to, and the disputes of its captures."""
     known: dict[str, dict[str, Any]] = {"authorizations": {}, "captures": {}, "refunds": {}}
     order = words.parent(found, "orders")
