@@ -1,4 +1,4 @@
-"""A subscription is greeted before its first delivery, and a sender told what it wants to read: the same through all three skins."""
+"""A subscription is greeted before its first delivery: the same through all three skins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -22,7 +21,6 @@ from middleware.web import asgi
 from tests.web.asgi import request
 from tests.world import World, connections, rows
 
-ADYEN = json.loads((Path(__file__).parents[1] / "payloads" / "vectors" / "adyen.json").read_text("utf-8"))["vectors"][0]
 SKINS = ["thin layer", "flask", "event loop"]
 Told = tuple[int, str, str]
 
@@ -36,8 +34,7 @@ def skin(request: pytest.FixtureRequest) -> str:
 def runtime(skin: str, cluster: Cluster) -> Iterator[Runtime]:
     name, url = cluster.clone()
     bc = Connection("bc", "businesscentral", "https://bc.example/v2.0/production", secrets=(secret("state"),))
-    adyen = Connection("adyen", "adyen", secrets=(secret(ADYEN["secret"]),))
-    made = World(url, connections={**connections(), "bc": bc, "adyen": adyen}).runtime(web=Web(thin_layer=skin == "thin layer"))
+    made = World(url, connections={**connections(), "bc": bc}).runtime(web=Web(thin_layer=skin == "thin layer"))
     yield made
     made.close()
     cluster.drop(name)
@@ -109,9 +106,3 @@ def test_a_notification_is_kept_after_it(skin: str, runtime: Runtime) -> None:
     body = json.dumps({"value": [{**one, "lastModifiedDateTime": "2026-11-22T12:00:00Z"}]}).encode()
     assert asked(skin, runtime, "bc", "", body)[0] == 200
     assert rows(runtime, "SELECT connection, topic, hint FROM events") == [("bc", "resource.updated", True)]
-
-
-def test_adyen_reads_that_its_delivery_is_accepted(skin: str, runtime: Runtime) -> None:
-    told = (200, "text/plain; charset=utf-8", "[accepted]")
-    assert [asked(skin, runtime, "adyen", "", ADYEN["body"].encode()) for _ in range(2)] == [told, told]
-    assert rows(runtime, "SELECT topic FROM events WHERE connection = 'adyen'") == [("AUTHORISATION",)]
