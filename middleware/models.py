@@ -154,6 +154,8 @@ class OrderRow(Base):
     currency: Mapped[str]
     erp_number: Mapped[str] = mapped_column(server_default=text("''"))
     waits: Mapped[str] = mapped_column(server_default=text("''"))
+    aligned: Mapped[str] = mapped_column(server_default=text("''"))
+    stock_effect: Mapped[str] = mapped_column(server_default=text("''"))
     placed_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]
     fulfilment_at: Mapped[datetime | None]

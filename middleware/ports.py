@@ -103,6 +103,14 @@ class WritesOrderStatus(Protocol):
 
 
 @runtime_checkable
+class MovesOrders(Protocol):
+    def move_order(self, effect: Effect) -> Receipt:
+        """Take the shop's order to the state `effect.payload["to"]` (empty: leave it), and set (`hold`: the reason) or release its hold;
+        repeating changes nothing. Raises `CallError`."""
+        ...
+
+
+@runtime_checkable
 class AddsShipments(Protocol):
     def add_shipments(self, effect: Effect) -> Receipt:
         """Show the parcels in `effect.payload["shipments"]` on the shop's order; repeating changes nothing; raises `CallError`."""
@@ -336,6 +344,7 @@ OPERATIONS = {
     for operation in (
         Operation("create_order", CreatesOrders, find="find_order"),
         Operation("write_order_status", WritesOrderStatus, repeatable=True),
+        Operation("move_order", MovesOrders, repeatable=True),
         Operation("add_shipments", AddsShipments, repeatable=True),
         Operation("write_payment", WritesPayments, repeatable=True),
         Operation("answer_ping", AnswersPings, repeatable=True),
@@ -354,6 +363,7 @@ ROLES: dict[str, type] = {
     "create_order": CreatesOrders,
     "find_order": FindsOrders,
     "write_order_status": WritesOrderStatus,
+    "move_order": MovesOrders,
     "add_shipments": AddsShipments,
     "write_payment": WritesPayments,
     "answer_ping": AnswersPings,

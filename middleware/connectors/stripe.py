@@ -104,7 +104,7 @@ class Connector:
         secret = self._verify(request)
         try:
             event = _DECODE(request.body)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return (self._read_thin(request.body, secret),)
         self._check_environment(event.livemode)
         return (self._delivery(event, request.body, secret),)
@@ -153,7 +153,7 @@ class Connector:
             try:
                 page = _DECODE_PAGE(self._call("GET", "/v1/events?" + urlencode(query)).body)
                 events = [(_DECODE(raw), bytes(raw)) for raw in page.data]
-            except msgspec.MsgspecError as error:
+            except (ValueError, RecursionError) as error:
                 raise Rejected("the list of events is none", field="events") from error
             for event, _ in events:
                 self._check_environment(event.livemode)
@@ -174,7 +174,7 @@ class Connector:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._metadata_keys, self._exponents)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -208,7 +208,7 @@ class Connector:
     def _read_thin(self, body: bytes, secret: int) -> Delivery:
         try:
             event = _DECODE_THIN(body)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             return Delivery(digest, "unreadable", digest, body, secret=secret)
         self._check_environment(event.livemode)
