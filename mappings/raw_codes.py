@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_CODE = re.compile(r"(?!.*\d{6})[A-Za-z0-9 ._:/-]{1,80}")
+_CODE = re.compile(r"(?!.*\d{6})(?!(?:\D*\d){9})[A-Za-z0-9 ._:/-]{1,80}")
 
 
 def raw_code(text: str | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
+from mappings.raw_codes import raw_code
 from middleware.domain.keys import payment_key
 from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
@@ -64,7 +65,7 @@ def _hear(payment: PaymentRow, change: PaymentChange) -> None:
     if change.state is None or not is_newer(change.state, change.occurred_at, PaymentState(payment.base_state), payment.base_at):
         return
     payment.base_state, payment.base_at = str(change.state), change.occurred_at
-    payment.outcome, payment.raw_code = change.outcome, change.raw_code
+    payment.outcome, payment.raw_code = change.outcome, raw_code(change.raw_code)
     if change.amount is not None:
         payment.amount_minor, payment.currency = change.amount.minor, change.amount.currency
 
