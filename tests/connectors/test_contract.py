@@ -50,7 +50,7 @@ def test_a_connector_declares_what_it_is(system: str) -> None:
     assert cls.PROOF.startswith(PROOFS)
     assert cls.API_VERSION
     assert isinstance(cls.CREDENTIALS, Mapping)
-    assert set(getattr(cls, "NATIVE_IDEMPOTENCY", ())) <= set(ports.OPERATIONS)
+    assert set(getattr(cls, "NATIVE_IDEMPOTENCY", ())) <= set(ports.ROLES)
     assert 400 <= getattr(cls, "REFUSAL_STATUS", 401) < 500
     for name, (kind, default, text) in cls.OPTIONS.items():
         assert isinstance(default, kind), name
