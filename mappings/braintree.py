@@ -313,7 +313,7 @@ def subject_of(raw: Any) -> str:
     """The id of what a notification is about, "" where it names none."""
     subject = raw.get("subject") if isinstance(raw, Mapping) else None
     if not isinstance(subject, Mapping):
-        raise ValidationError("expected an object", "subject")
+        raise ValidationError({"subject": ["expected an object"]})
     for holder in (subject, *(inner for inner in subject.values() if isinstance(inner, Mapping))):
         for name in ("transaction", "transaction_review", "dispute", "disbursement"):
             found = holder.get(name)

@@ -134,7 +134,7 @@ def translate(raw: Any, metadata_keys: Sequence[str]) -> PaymentChange | PayoutC
     if entity is None:
         return Ignored(f"topic {kind} names its object only")
     if not isinstance(entity, Mapping):
-        raise ValidationError("expected an object", "_embedded.entity")
+        raise ValidationError({"_embedded.entity": ["expected an object"]})
     change = TOPICS[event["type"]](entity, event["createdAt"])
     return replace(change, order_refs=order_refs(entity.get("metadata"), metadata_keys)) if isinstance(change, PaymentChange) else change
 

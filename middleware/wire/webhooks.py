@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -41,6 +43,25 @@ def signer(keys: Sequence[bytes], body: bytes, given: Sequence[str], algorithm: 
         if any(hmac.compare_digest(expected, signature) for signature in signatures):
             return index
     raise SignatureRefused("no signature matches" if keys else "the connection has no secret")
+
+
+def exact_json(body: bytes) -> Any:
+    """JSON with its fractions as `Decimal`; raises ValueError, also for what is nested too deep."""
+    try:
+        return json.loads(body, parse_float=_fraction, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number with an exponent without end") from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def unreadable(body: bytes, secret: int) -> Delivery:
