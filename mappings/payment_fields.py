@@ -61,6 +61,15 @@ def minor(amount: int, currency: str, exponents: Mapping[str, int]) -> Money:
     return major(Decimal(amount).scaleb(-digits), currency)
 
 
+def units_of(money: Mapping[str, Any], exponents: Mapping[str, int]) -> int:
+    """Our `{minor, currency}` in a provider's own minor units; raises ValueError when they are coarser than the amount."""
+    exact = Money(int(money["minor"]), str(money["currency"]))
+    units = exact.amount.scaleb(exponents.get(exact.currency, ISO_EXPONENTS.get(exact.currency, 2)))
+    if units != units.to_integral_value():
+        raise ValueError("finer than the provider's minor unit")
+    return int(units)
+
+
 def order_refs(metadata: Any, keys: Sequence[str]) -> tuple[str, ...]:
     """The shop's order ids in what the provider carries for us: an object, or text that holds one."""
     if isinstance(metadata, str):
