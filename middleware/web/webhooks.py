@@ -111,6 +111,11 @@ def handshake(runtime: Runtime, connection: str, query: str) -> Answer | None:
     return 200, [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")], value.encode("utf-8", "replace")
 
 
+def address(public: str, path: str, query: str) -> str:
+    """The public address that was called, with its query where it has one: some senders put there what they are about."""
+    return f"{public}{path}?{query}" if query else public + path
+
+
 @cache
 def _counter(connection: str, verdict: str) -> Any:
     return observing.WEBHOOKS.labels(connection, verdict)
@@ -131,9 +136,9 @@ class WebhookLayer:
             return self._inner(environ, start_response)
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
-        connection = path[len(PREFIX) :]
-        status, fields, body = handshake(self._runtime, connection, environ.get("QUERY_STRING", "")) or answer(
-            self._runtime, connection, headers, self._public + path, lambda: _read(environ, self._limit)
+        connection, query = path[len(PREFIX) :], environ.get("QUERY_STRING", "")
+        status, fields, body = handshake(self._runtime, connection, query) or answer(
+            self._runtime, connection, headers, address(self._public, path, query), lambda: _read(environ, self._limit)
         )
         start_response(_STATUS_LINES[status], [*fields, ("Content-Length", str(len(body)))])
         return [body]
@@ -162,10 +167,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.post("/webhooks/<connection>")
     def receive(connection: str) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        greeting = handshake(runtime, connection, request.query_string.decode("latin-1"))
-        status, fields, body = greeting or answer(
-            runtime, connection, headers, public + request.path, lambda: _read(request.environ, runtime.settings.web.max_body)
-        )
+        query = request.query_string.decode("latin-1")
+        url, limit = address(public, request.path, query), runtime.settings.web.max_body
+        greeting = handshake(runtime, connection, query)
+        status, fields, body = greeting or answer(runtime, connection, headers, url, lambda: _read(request.environ, limit))
         return Response(body, status, fields)
 
     return routes

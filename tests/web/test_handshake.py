@@ -34,7 +34,8 @@ def skin(request: pytest.FixtureRequest) -> str:
 def runtime(skin: str, cluster: Cluster) -> Iterator[Runtime]:
     name, url = cluster.clone()
     bc = Connection("bc", "businesscentral", "https://bc.example/v2.0/production", secrets=(secret("state"),))
-    made = World(url, connections={**connections(), "bc": bc}).runtime(web=Web(thin_layer=skin == "thin layer"))
+    klarna = Connection("klarna", "klarna", "https://klarna.example", secrets=(secret("key"),))
+    made = World(url, connections={**connections(), "bc": bc, "klarna": klarna}).runtime(web=Web(thin_layer=skin == "thin layer"))
     yield made
     made.close()
     cluster.drop(name)
@@ -106,3 +107,9 @@ def test_a_notification_is_kept_after_it(skin: str, runtime: Runtime) -> None:
     body = json.dumps({"value": [{**one, "lastModifiedDateTime": "2026-11-22T12:00:00Z"}]}).encode()
     assert asked(skin, runtime, "bc", "", body)[0] == 200
     assert rows(runtime, "SELECT connection, topic, hint FROM events") == [("bc", "resource.updated", True)]
+
+
+def test_what_a_push_is_about_may_stand_in_the_query_of_its_address(skin: str, runtime: Runtime) -> None:
+    assert asked(skin, runtime, "klarna", "klarna_order_id=f3392f8b&x=%C3%A9")[0] == 200
+    found = rows(runtime, "SELECT subject, topic, hint FROM events WHERE connection = 'klarna'")
+    assert found == [("f3392f8b", "order.push", True)]
