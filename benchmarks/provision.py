@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
 WORK = ROOT / "var" / "bench"
 VENV = ROOT / "var" / "bench-venv"
+FEED_VENV = ROOT / "var" / "bench-venv-feeds"
 OUR_VENV = ROOT / "var" / "bench-venv-ours"
 
 
@@ -90,6 +91,12 @@ def _environment(folder: Path, wanted: Path, packages: Sequence[str]) -> Path:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
     _once(folder / ".waybill", wanted, pip, cwd=ROOT, what="pip install")
     return folder / "bin"
+
+
+def feed_python() -> Path:
+    """The `bin` folder of the feed peers' own virtual environment; raises `Unavailable`."""
+    wanted = PEERS / "feeds" / "requirements.txt"
+    return _environment(FEED_VENV, wanted, ["-r", str(wanted)])
 
 
 def wrk() -> tuple[str | None, str]:

@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 
 from rich.markup import escape
 
-from benchmarks import crash, ingest, postgres, provision, report, subjects, workers
+from benchmarks import crash, feeds, ingest, postgres, provision, report, subjects, workers
 from benchmarks.postgres import Cluster
 from benchmarks.provision import WORK, Redis, Unavailable
 
-PARTS = ("ingest", "worker", "decide", "crash")
+PARTS = ("ingest", "worker", "decide", "crash", "feeds")
 KILL_EVERY = 5.0
 
 
@@ -33,12 +33,15 @@ class Found:
     ingest: ingest.Ingest | None = None
     workers: list[workers.Worked] = field(default_factory=list)
     crashes: list[crash.Crashed] = field(default_factory=list)
+    feeds: feeds.Feeds | None = None
+    feeds_reason: str = ""
     worker_reasons: dict[str, str] = field(default_factory=dict)
     crash_reasons: dict[str, str] = field(default_factory=dict)
 
     def not_run(self) -> dict[str, str]:
         """What was asked for and did not run, with its reason."""
         parts = {"ingest": self.ingest.reasons if self.ingest else {}, "worker": self.worker_reasons, "crash": self.crash_reasons}
+        parts["feeds"] = {"unchanged pull": self.feeds_reason} if self.feeds_reason else {}
         return {f"{part}, {name}": reason for part, reasons in parts.items() for name, reason in reasons.items()}
 
 
@@ -90,6 +93,12 @@ class Bench:
                 continue
             found.crashes.append(one)
 
+    def feeds(self, found: Found) -> None:
+        try:
+            found.feeds = feeds.measure(self.cluster, records=self.asked.feed_records, rounds=self.asked.rounds, say=self.say)
+        except (Unavailable, RuntimeError) as error:
+            found.feeds_reason = str(error)
+
     def _peer(self, name: str, measure: Callable[[Cluster, Redis, int], workers.Worked], found: Found) -> None:
         if self.broker is None:
             found.worker_reasons[name] = "no redis-server on the PATH and no WAYBILL_BENCH_REDIS_URL"
@@ -138,6 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Namespace) -> int:
     said = report.verdicts(asked.only, ingest=found.ingest, workers=found.workers, crashes=found.crashes)
+    if "feeds" in asked.only:
+        said |= {
+            name: {"measured": value, "target": target, "met": met if value is not None else None}
+            for name, (value, target, met) in feeds.verdicts(found.feeds).items()
+        }
     if found.ingest is not None:
         seen = {*found.ingest.runs, *found.ingest.reasons}
         out.print(report.ingest_table(found.ingest, [one for one in subjects.everyone() if one.name in seen]))
@@ -145,6 +159,8 @@ def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Name
         out.print(report.worker_table(found.workers))
     if found.crashes:
         out.print(report.crash_table(found.crashes))
+    if found.feeds:
+        out.print(feeds.table(found.feeds))
     out.print(report.verdict_table(said))
     missing = found.not_run()
     for what, reason in missing.items():
@@ -157,6 +173,7 @@ def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Name
             "asked": {name: value for name, value in vars(asked).items()},
             "ingest": found.ingest.plain() if found.ingest else None,
             "workers": [one.plain() for one in found.workers],
+            "feeds": found.feeds.plain() if found.feeds else None,
             "crashes": [one.plain() for one in found.crashes],
             "not_run": missing,
             "verdicts": said,
@@ -173,6 +190,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of ingest, worker and decide; subjects take turns in each")
     parser.add_argument("--events", type=int, default=workers.TOTAL, help="per worker measurement of the peers")
     parser.add_argument("--crash-seconds", type=float, default=30.0, help="of load with kills, per subject")
+    parser.add_argument("--feed-records", type=int, default=200_000, help="records of the feed's source")
     parser.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)}")
     known = [one.name for one in subjects.everyone()]
     parser.add_argument("--subjects", type=_names(known), default=[], help=f"of {','.join(known)} (default: all)")

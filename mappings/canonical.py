@@ -289,6 +289,24 @@ class PayoutChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ShopOrder:
+    """An order as a shop lists it, without personal data: enough to compare it with other systems."""
+
+    order_id: str
+    internal_id: str
+    number: str
+    store_ref: str
+    state: OrderState
+    total: Money
+    paid: Money
+    placed_at: datetime | None = None
+
+    @property
+    def is_paid(self) -> bool:
+        return self.paid.minor >= self.total.minor
+
+
+@dataclass(frozen=True, slots=True)
 class Shipment:
     """One parcel of an order as the ERP knows it: `shipment_id` is its own id; the code is the carrier's, and may be absent."""
 

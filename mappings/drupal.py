@@ -7,6 +7,7 @@ The event's schema is docs/contracts/events/order.schema.json; states are those 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import fields, validate
@@ -22,6 +23,7 @@ from mappings.canonical import (
     OrderState,
     Ping,
     Shipment,
+    ShopOrder,
     Signal,
     UnitPrice,
 )
@@ -175,6 +177,28 @@ def translate(raw: Mapping[str, Any], states: Mapping[str, str]) -> Message:
     if kind in SIGNALS:
         return _signal(_SIGNAL.load(raw))
     return _order(_EVENT.load(raw), states)
+
+
+_INSTANT = Instant(required=True)
+
+
+def listed_order(resource: Mapping[str, Any], states: Mapping[str, str]) -> ShopOrder | None:
+    """An order as JSON:API lists it, without anything personal; None for one that has no total."""
+    attributes = resource["attributes"]
+    total, paid = attributes.get("total_price"), attributes.get("total_paid")
+    if not total:
+        return None
+    state, currency = str(attributes.get("state", "")), str(total["currency_code"])
+    return ShopOrder(
+        str(resource["id"]),
+        str(attributes.get("drupal_internal__order_id", "")),
+        str(attributes.get("order_number") or ""),
+        str((((resource.get("relationships") or {}).get("store_id") or {}).get("data") or {}).get("id", "")),
+        OrderState(states[state]) if state in states else STATES.get(state, OrderState.UNKNOWN),
+        Money.of(Decimal(str(total["number"])), currency),
+        Money.of(Decimal(str(paid["number"])) if paid else Decimal(0), currency),
+        _INSTANT.deserialize(attributes["placed"]) if attributes.get("placed") else None,
+    )
 
 
 def _signal(event: Mapping[str, Any]) -> Signal:

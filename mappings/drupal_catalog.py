@@ -6,8 +6,10 @@ https://jsonapi.org/ext/atomic/ · https://www.drupal.org/docs/core-modules-and-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+from zoneinfo import ZoneInfo
 
 from mappings.wanted import Of
 
@@ -30,6 +32,9 @@ LINKED = (Of.TERM, Of.ATTRIBUTE_VALUE, Of.MEDIA, Of.PRODUCT, Of.VARIATION)
 """What the module gives a field for ids of other systems."""
 PAGE = 50
 """As many as Drupal puts on a page."""
+VALID_FOR_A_WHILE = (Of.PRICE_LIST, Of.PROMOTION)
+VALIDITY = ("start_date", "end_date")
+"""When these hold, by the clock on the wall of its store."""
 
 
 def new_id(shop: str, kind: str, key: str) -> str:
@@ -57,6 +62,24 @@ def ids_query(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
     """Query parameters that find things by a field: at most as many values as a page holds."""
     head = [("filter[s][condition][path]", field), ("filter[s][condition][operator]", "IN")]
     return [*head, *(("filter[s][condition][value][]", value) for value in values), ("page[limit]", str(PAGE))]
+
+
+def on_the_wall(name: str, value: str, zone: str) -> str:
+    """A day or an instant as Commerce keeps a start or an end: the store's wall clock, without a zone, which JSON:API takes as if it
+    were UTC. The end is the first moment after, so a last day ends with it."""
+    if len(value) == len("2026-12-31"):
+        day = date.fromisoformat(value) + timedelta(days=name == "end_date")
+        return datetime.combine(day, time(), UTC).isoformat()
+    return datetime.fromisoformat(value).astimezone(ZoneInfo(zone)).replace(tzinfo=UTC, microsecond=0).isoformat()
+
+
+def configured_id(document: Mapping[str, Any]) -> str:
+    """The uuid of the one configuration entity that a filtered collection holds, "" when it has none. What an account may refer to
+    but not read is only named, in a link of what was left out."""
+    found = [str(one["id"]) for one in document["data"]]
+    links = ((document.get("meta") or {}).get("omitted") or {}).get("links") or {}
+    found += [str(link["href"]).rpartition("/")[2] for name, link in links.items() if name != "help"]
+    return found[0] if len(found) == 1 else ""
 
 
 def known_ids(document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -47,7 +47,10 @@ class Instant(fields.Field[datetime]):
             raise ValidationError("expected an RFC 3339 time") from None
         if instant.tzinfo is None:
             raise ValidationError("expected a time with its zone")
-        return instant.astimezone(UTC)
+        try:
+            return instant.astimezone(UTC)
+        except OverflowError:
+            raise ValidationError("expected an RFC 3339 time") from None
 
 
 class Exact(fields.Field[Decimal]):

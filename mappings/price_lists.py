@@ -19,7 +19,9 @@ from mappings.wanted import CONFIGURED, Of, Thing, name_of, refers_to
 
 BUNDLE = "commerce_product_variation"
 """The bundle of lists and entries: what their prices are for."""
-LIST_FIELDS = ("name", "customer_roles", "start_date", "end_date")
+LIST_FIELDS = ("name", "weight", "customer_roles", "start_date", "end_date")
+LONGEST_NAME = 50
+"""Characters of a list's name."""
 ENTRY_FIELDS = ("price_list_id", "purchasable_entity", "quantity", "price")
 
 
@@ -80,11 +82,19 @@ def _list(lists: PriceLists, code: str, group: str, dates: list[str]) -> Thing:
     key = "|".join((code, group, *dates)).rstrip("|") or "tiers"
     name = lists.names.get(code, code) or "Tier prices"
     about = [name, *filter(None, (group, "–".join(dates).strip("–")))]
-    fields: dict[str, Any] = {"name": ", ".join(about)}
+    # Of two lists that hold the shop takes the lighter one: the narrower, for a customer group before only for some days.
+    fields: dict[str, Any] = {"name": _short(", ".join(about), key), "weight": -2 * bool(group) - any(map(bool, dates))}
     if group:
         fields["customer_roles"] = {CONFIGURED: ["user_role", lists.roles.get(group, group)], "many": True}
     fields |= {field: date for field, date in zip(("start_date", "end_date"), dates, strict=True) if date}
     return Thing(Of.PRICE_LIST, key, fields, BUNDLE, on_gone="keep")
+
+
+def _short(name: str, key: str) -> str:
+    """A name that fits, and still is another for another list."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]} {hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _quantity(one: Mapping[str, Any], where: str = "prices") -> Any:

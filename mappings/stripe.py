@@ -140,6 +140,11 @@ def _money(amount: int, currency: str, exponents: Mapping[str, int]) -> Money:
     return Money.of(Decimal(amount).scaleb(-exponent(code, exponents)), code)
 
 
+def minor(money: Money, exponents: Mapping[str, int]) -> int:
+    """An amount in Stripe's minor units."""
+    return int(money.amount.scaleb(exponent(money.currency, exponents)))
+
+
 def _intent(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:
     intent = _INTENT.load(obj)
     total = _money(intent["amount"], intent["currency"], exponents)

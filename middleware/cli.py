@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from middleware.commands import feeds, mapping, operate, orders, serving, setup, verifying
+from middleware.commands import feeds, mapping, operate, orders, payments, serving, setup, verifying
 from middleware.errors import WaybillError
 
 
@@ -16,7 +16,7 @@ def cli() -> None:
     """Waybill carries every order and payment across the border of a Drupal Commerce shop, once, and says what happened."""
 
 
-for noun in (setup, serving, feeds, mapping, orders, operate, verifying):
+for noun in (setup, serving, feeds, mapping, orders, operate, payments, verifying):
     for command in noun.COMMANDS:
         cli.add_command(command)
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from middleware.feeds import models as _feeds  # noqa: F401 - completes the metadata
 from middleware.models import MONTHLY, Base
+from middleware.payments import models as _payments  # noqa: F401 - completes the metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

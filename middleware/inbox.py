@@ -11,7 +11,7 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from middleware import observing, routes
 from middleware.claims import Claimed, LeaseLost, bookkeep, claim
 from middleware.domain.keys import keys_of, subject_key
 from middleware.domain.retry import Retry
-from middleware.errors import ErrorClass, UnknownConnection, Unreadable, WaybillError
+from middleware.errors import ErrorClass, SignatureRefused, UnknownConnection, Unreadable, WaybillError
 from middleware.models import EventState
 from middleware.observing import log
 from middleware.ports import Delivery, Inbound
@@ -61,7 +61,20 @@ def admit(runtime: Runtime, connection: str, request: Inbound, correlation_id: s
     connector = runtime.connector(connection)
     if not hasattr(connector, "read"):
         raise UnknownConnection(f"no deliveries are expected at {connection!r}")
-    return _rows(runtime, connection, connector.read(request), request.headers, correlation_id, traceparent)
+    deliveries = connector.read(request)
+    if deliveries:
+        _check_secret(runtime, connection, deliveries[0].secret, request.received_at)
+    return _rows(runtime, connection, deliveries, request.headers, correlation_id, traceparent)
+
+
+def _check_secret(runtime: Runtime, connection: str, index: int, at: datetime) -> None:
+    """Count the use of the secret that verified a request; raises `SignatureRefused` when its time is over, or has not come."""
+    secrets = runtime.settings.connections[connection].secrets
+    if index >= len(secrets):  # verified by something else: a certificate, a question asked back
+        return
+    if not secrets[index].is_valid(at):
+        raise SignatureRefused(f"signed with {secrets[index].source}, which is not valid now")
+    runtime.secret_uses.note(connection, secrets[index].source, at)
 
 
 def keep(runtime: Runtime, connection: str, deliveries: Sequence[Delivery]) -> int:

@@ -189,6 +189,8 @@ class PaymentRow(Base):
     currency: Mapped[str]
     outcome: Mapped[str] = mapped_column(server_default=text("''"))
     raw_code: Mapped[str] = mapped_column(server_default=text("''"))
+    review: Mapped[str] = mapped_column(server_default=text("''"))
+    review_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime]
     order: Mapped[OrderRow] = relationship(back_populates="payments", lazy="selectin")
     parts: Mapped[list[PaymentPartRow]] = relationship(lazy="selectin")
@@ -205,6 +207,7 @@ class PaymentPartRow(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str]
     counts: Mapped[bool] = mapped_column(Boolean)
+    state: Mapped[str] = mapped_column(server_default=text("'done'"))
     said_at: Mapped[datetime]
 
 

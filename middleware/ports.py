@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from mappings.canonical import Message
+from mappings.canonical import Message, ShopOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,14 @@ class Receipt:
 class ReadsWebhooks(Protocol):
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify over the raw bytes and split; raises `Refused`."""
+        ...
+
+
+@runtime_checkable
+class SignsSamples(Protocol):
+    def sample_request(self, at: datetime) -> Inbound:
+        """A request as the provider would send it at `at`, signed with the connection's first secret: what the self-test sends to its own
+        door. It changes nothing when it is kept."""
         ...
 
 
@@ -127,8 +135,8 @@ class FetchesPayments(Protocol):
 class CapturesPayments(Protocol):
     def capture_payment(self, effect: Effect) -> Receipt:
         """Take authorized money, all or a part of it. `effect.payload` is {payment: the provider's id, amount: {minor, currency} or None
-        for all that is left, final: whether nothing more will be taken, reference: ours}. `Receipt.remote_id` is the provider's id of
-        the capture. Raises `CallError`."""
+        for all that is left, final: whether nothing more will be taken, reference: ours}. `Receipt.remote_id` is the id that the
+        provider's events give the capture. Raises `CallError`."""
         ...
 
 
@@ -143,7 +151,7 @@ class VoidsPayments(Protocol):
 class RefundsPayments(Protocol):
     def refund_payment(self, effect: Effect) -> Receipt:
         """Give money back, all or a part. `effect.payload` is {payment, capture: the provider's id of the capture or "", amount:
-        {minor, currency} or None, reason, reference}. `Receipt.remote_id` is the provider's id of the refund. Raises `CallError`."""
+        {minor, currency} or None, reason, reference}. `Receipt.remote_id` is the id that its events give the refund. Raises `CallError`."""
         ...
 
 
@@ -167,6 +175,13 @@ class ListsPaymentEvents(Protocol):
 class ListsChangedOrders(Protocol):
     def changed_orders(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
         """Pages of order changes after `since` (the system's clock), oldest first; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class ListsOrders(Protocol):
+    def list_orders(self, since: datetime | None) -> Iterator[tuple[ShopOrder, ...]]:
+        """Pages of the shop's placed orders, of those placed after `since`; raises `CallError`."""
         ...
 
 
@@ -325,12 +340,16 @@ OPERATIONS = {
         Operation("write_payment", WritesPayments, repeatable=True),
         Operation("answer_ping", AnswersPings, repeatable=True),
         Operation("fetch_payment", FetchesPayments, repeatable=True),
+        Operation("capture_payment", CapturesPayments, find="find_operation"),
+        Operation("void_payment", VoidsPayments, repeatable=True),
+        Operation("refund_payment", RefundsPayments, find="find_operation"),
     )
 }
 """Every operation that a flow may ask for. A connector with native idempotency for one lists it in `NATIVE_IDEMPOTENCY`."""
 
 ROLES: dict[str, type] = {
     "read": ReadsWebhooks,
+    "sample_request": SignsSamples,
     "translate": Translates,
     "create_order": CreatesOrders,
     "find_order": FindsOrders,
@@ -339,6 +358,7 @@ ROLES: dict[str, type] = {
     "write_payment": WritesPayments,
     "answer_ping": AnswersPings,
     "changed_orders": ListsChangedOrders,
+    "list_orders": ListsOrders,
     "fetch_payment": FetchesPayments,
     "capture_payment": CapturesPayments,
     "void_payment": VoidsPayments,

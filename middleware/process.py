@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -67,6 +68,23 @@ class Sweeper:
             log.error("mapping.not_checked", error=type(error).__name__)
 
 
+class Flusher:
+    """A web process's thread that writes down what was counted at its door; workers do it with their sweep."""
+
+    def __init__(self, owner: Runtime) -> None:
+        self._runtime = owner
+        threading.Thread(target=self._run, name="waybill-flush", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._runtime.settings.work.sweep_every)
+            try:
+                self._runtime.refusals.flush(self._runtime.engine)
+                self._runtime.secret_uses.flush(self._runtime.engine)
+            except Exception as error:  # noqa: BLE001 - the outermost recorder of this thread
+                log.error("flush.failed", error=type(error).__name__)
+
+
 def worker_application() -> Celery:
     """The Celery application of `celery -A tasks worker`: with the runtime that is installed, else with one of its own."""
     try:
@@ -104,6 +122,7 @@ def web_application() -> WebhookLayer:
     mine = Runtime(loaded)
     runtime.install(mine)
     application = WebhookLayer(create_app(mine).wsgi_app, mine)
+    Flusher(mine)
     gc.collect()
     gc.freeze()  # what is loaded stays: no collection needs to look at it while somebody waits for an answer
     gc.set_threshold(20_000, 20, 50)

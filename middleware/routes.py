@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange, Ping, Signal
-from middleware.flows import exports, fulfilment, hints, orders, payments, pings, signals
+from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange, PayoutChange, Ping, Signal
+from middleware.flows import exports, fulfilment, hints, orders, payments, payouts, pings, signals
 from middleware.models import OrderRow
+from middleware.payments import asking
 from middleware.work import Hint, OrderChanged, Outcome, Work
 
 MESSAGES: dict[type, Callable[[Any, Work], None]] = {
     Order: orders.record,
     PaymentChange: payments.record,
     FulfilmentChange: fulfilment.record,
+    PayoutChange: payouts.record,
     Ping: pings.answer,
     Signal: signals.record,
     Ignored: lambda message, work: work.ignore(message.reason),
@@ -23,6 +25,7 @@ MESSAGES: dict[type, Callable[[Any, Work], None]] = {
 
 OUTCOMES: dict[str, Callable[[Outcome, OrderRow, Work], None]] = {
     "create_order": exports.settle,
+    **dict.fromkeys(asking.OPERATIONS.values(), asking.settle),
 }
 
 

@@ -21,6 +21,7 @@ from middleware.errors import SettingsError, UnknownConnection
 from middleware.feeds import registry
 from middleware.feeds.feed import Feed
 from middleware.hints import HintGate
+from middleware.payments.secret_uses import SecretUses
 from middleware.refusals import Refusals
 from middleware.settings import Settings
 from middleware.vault import Vault
@@ -54,6 +55,7 @@ class Runtime:
         self._lock = threading.RLock()
         self._bulkheads: dict[str, threading.BoundedSemaphore] = {}
         self.refusals = Refusals()
+        self.secret_uses = SecretUses()
         self.hints = HintGate(self)
 
     @cached_property
@@ -167,7 +169,8 @@ class Runtime:
         if "doorbell" in self.__dict__:
             self.doorbell.stop()
         for connector in self._connectors.values():
-            connector.http.close()
+            if hasattr(connector, "http"):  # a folder has none
+                connector.http.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret value that does not print itself. `source` is the reference it came from."""
+    """A secret value that does not print itself. `source` is the reference it came from; while one is replaced by another, both may be
+    valid, each from `not_before` until `not_after` (None: always)."""
 
     source: str
     value: str = field(repr=False)
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether it may be used at a time."""
+        return (self.not_before is None or at >= self.not_before) and (self.not_after is None or at < self.not_after)
 
     def reveal(self) -> str:
         return self.value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
@@ -17,6 +18,8 @@ from middleware.leases import locked_order
 from middleware.models import MONTHLY, Call, CallState
 from middleware.observing import log
 from middleware.outcomes import outcome_of
+from middleware.payments import selftest
+from middleware.ports import Delivery
 from middleware.work import Cause, Work
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ def sweep(runtime: Runtime) -> None:
         log.error("event.dead", event_id=event_id, cause="order_unknown")
     expire_calls(runtime)
     runtime.refusals.flush(runtime.engine)
+    runtime.secret_uses.flush(runtime.engine)
     with runtime.engine.connect() as connection:
         events = list(connection.execute(_DUE_EVENTS, {"now": now}).scalars())
         calls = list(connection.execute(_DUE_CALLS, {"now": now}).scalars())
@@ -143,8 +147,8 @@ _END_POLL = text(
 
 
 def due_polls(runtime: Runtime) -> list[str]:
-    """The connections whose orders should be polled now."""
-    wanted = [name for name, c in runtime.settings.connections.items() if c.poll and hasattr(runtime.connector(name), "changed_orders")]
+    """The connections whose orders or payments should be polled now."""
+    wanted = [name for name, one in runtime.settings.connections.items() if one.poll and lister(runtime, name)]
     if not wanted:
         return []
     with runtime.engine.connect() as connection:
@@ -153,6 +157,12 @@ def due_polls(runtime: Runtime) -> list[str]:
         ).scalars()
         off = connection.execute(text("SELECT connection FROM switches")).scalars()
         return sorted(set(wanted) - set(resting) - set(off))
+
+
+def lister(runtime: Runtime, name: str) -> Callable[[datetime | None], Iterable[tuple[Delivery, ...]]] | None:
+    """What lists the changes of a system that is polled: an ERP's orders, or what a payment provider sent or did."""
+    connector = runtime.connector(name)
+    return getattr(connector, "changed_orders", None) or getattr(connector, "payment_events", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +185,9 @@ def poll(runtime: Runtime, name: str, *, at_once: bool = False) -> Polled | None
     new, watermark, failure = 0, row[0], ""
     try:
         since = row[0] and row[0] - timedelta(seconds=settings.overlap)
-        for page in runtime.connector(name).changed_orders(since):
+        changes = lister(runtime, name)
+        assert changes is not None
+        for page in changes(since):
             new += inbox.keep(runtime, name, page)
             watermark = max(filter(None, [watermark, *(delivery.occurred_at for delivery in page)]), default=watermark)
     except (CallError, Busy) as error:
@@ -204,6 +216,8 @@ def _house_is_due(runtime: Runtime) -> bool:
 
 def keep_house(runtime: Runtime) -> list[str]:
     """Make the coming months' partitions and drop what retention no longer keeps; returns what was dropped."""
+    selftest.check_all(runtime)
+    selftest.watch(runtime)
     now, keep = runtime.now(), runtime.settings.retention
     days = dict(zip(MONTHLY, (keep.bodies, keep.transcripts, keep.audit), strict=True))
     with runtime.engine.begin() as connection:

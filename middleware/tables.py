@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -99,7 +100,9 @@ class TableReader:
         return raw
 
     def secret(self, raw: Any, at: tuple[str, ...]) -> Secret | None:
-        """A reference to its secret, or None with a mistake."""
+        """A reference to its secret, or None with a mistake; `{ ref = "env:NAME", not_after = … }` is valid for a while."""
+        if isinstance(raw, dict):
+            return self._dated(raw, at)
         if not isinstance(raw, str) or not raw.startswith(("env:", "file:")):
             self.mistake(at, "expected a reference, env:NAME or file:PATH; a secret is never written in the file itself")
             return None
@@ -108,6 +111,15 @@ class TableReader:
         except ValueError as error:
             self.mistake(at, str(error))
             return None
+
+    def _dated(self, raw: Mapping[str, Any], at: tuple[str, ...]) -> Secret | None:
+        dates = {name: raw.get(name) for name in ("not_before", "not_after")}
+        wrong = [name for name, value in dates.items() if not (value is None or (isinstance(value, datetime) and value.tzinfo))]
+        if wrong or set(raw) - {"ref", *dates}:
+            self.mistake(at, 'expected { ref = "env:NAME", not_before = …, not_after = … } with times that have their zone')
+            return None
+        found = self.secret(raw.get("ref"), at)
+        return replace(found, not_before=dates["not_before"], not_after=dates["not_after"]) if found else None
 
     def mistake(self, at: tuple[str, ...], text: str) -> None:
         """Note a mistake at a key."""

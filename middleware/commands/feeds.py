@@ -6,12 +6,14 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import click
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import text
 
+from middleware import observe as observing_start
 from middleware import sweep
 from middleware.commands import opened, out
 from middleware.errors import SettingsError
@@ -20,6 +22,7 @@ from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.runtime import Runtime
 
+POLLED = ("orders", "payments")
 BUSY = 3
 """Exit code when another run holds the lock."""
 
@@ -32,12 +35,13 @@ BUSY = 3
 @click.option("--dry-run", is_flag=True, help="Only say what a full run would create, update, refuse and take back.")
 @click.option("--allow-deletions", is_flag=True, help="Take back what is gone even beyond the connection's deletion_guard.")
 def pull(connection: str, kind: str, wait: bool, full: bool, dry_run: bool, allow_deletions: bool) -> None:
-    """Fetch what changed in a system since the last run, from cron or by hand: orders of an ERP, or a feed of a mapping table."""
+    """Fetch what changed in a system since the last run, from cron or by hand: orders of an ERP, payments that a provider's webhooks
+    may have missed, or a feed of a mapping table."""
     with opened() as runtime:
         if connection not in runtime.settings.connections:
             raise SettingsError([f"{connection}: no connection is called so; known: {', '.join(runtime.settings.connections)}"])
         feed = runtime.feeds.get((connection, kind))
-        if feed is None and kind != "orders":
+        if feed is None and kind not in POLLED:
             known = ", ".join(f"{c} {k}" for c, k in runtime.feeds) or "none"
             raise SettingsError([f"{connection} {kind}: no mapping table is for it; known: {known}"])
         if feed is None:
@@ -52,8 +56,8 @@ def pull(connection: str, kind: str, wait: bool, full: bool, dry_run: bool, allo
 
 
 def _pull_orders(runtime: Runtime, connection: str, wait: bool) -> int:
-    if not hasattr(runtime.connector(connection), "changed_orders"):
-        raise SettingsError([f"{connection}: {runtime.settings.connections[connection].system} cannot list changed orders"])
+    if sweep.lister(runtime, connection) is None:
+        raise SettingsError([f"{connection}: {runtime.settings.connections[connection].system} cannot list changed orders or payments"])
     if not wait:
         runtime.ring("poll", runtime.lane(connection), connection)
         return 0
@@ -101,9 +105,39 @@ def push(shop: str) -> None:
         sys.exit(1 if ended["rejected"] else 0)
 
 
-@click.group()
-def reconcile() -> None:
-    """Hold what the owners say against what the shop shows."""
+@click.group(invoke_without_command=True)
+@click.option("--observe", is_flag=True, help="Compare the shops' orders with their ERPs as they are now; nothing is kept or written.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only orders placed from this day on (UTC).")
+@click.pass_context
+def reconcile(context: click.Context, observe: bool, since: datetime | None) -> None:
+    """Hold what one system says against what another shows."""
+    if context.invoked_subcommand is not None:
+        return
+    if not observe:
+        raise click.UsageError("expected --observe, or a command: catalog")
+    sys.exit(_observe(since.replace(tzinfo=UTC) if since else None))
+
+
+def _observe(since: datetime | None) -> int:
+    wrong = False
+    with opened() as runtime:
+        stores = [one for one in runtime.settings.stores.values() if one.erp]
+        if not stores:
+            raise SettingsError(["stores: none has an ERP to compare with"])
+        for store in stores:
+            found = observing_start.observe(runtime, store, since)
+            wrong = wrong or not found.is_clean
+            out.print(f"{store.name}: {found.orders} orders in {store.shop}, compared with {store.erp}", markup=False)
+            for title, orders in (
+                ("paid, not exported", found.paid_not_exported),
+                ("exported, not paid", found.exported_not_paid),
+                ("cancelled, still in the ERP", found.cancelled_but_exported),
+            ):
+                for order in orders:
+                    out.print(f"  {title}: {order.number or order.order_id}, {order.paid} of {order.total} paid", markup=False)
+            for number in found.doubled:
+                out.print(f"  more than once in the ERP: {number}", markup=False)
+    return 1 if wrong else 0
 
 
 @reconcile.command("catalog")

@@ -1,8 +1,10 @@
 """The registry: a file in this folder *is* the registration. Imported lazily, by the system's name.
 
 A connector file holds `class Connector` with `SYSTEM`, `LANE`, `PROOF`, `OPTIONS`, `CREDENTIALS`, optionally `API_VERSION`,
-`REFUSAL_STATUS`, `HANDSHAKE` (a query parameter that a subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF`
-(option → the credential that it needs), an `__init__(self, connection, http)` and the methods of the roles that it plays.
+`REFUSAL_STATUS`, `ANSWER` (the text that a sender wants to read once its delivery is kept), `SIGNS_TIME` (its webhooks sign when they
+were sent), `HANDSHAKE` (a query parameter that a subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF` (option → the
+credential that it needs), `HAS_ADDRESS` (False: the options name the place, there is no `base_url`), an `__init__(self, connection,
+http)` and the methods of the roles that it plays.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 
 import limits
 
+from middleware.connectors._http import Http
 from middleware.ports import ROLES
 from middleware.settings import Connection, Store
 
@@ -58,7 +61,7 @@ def _mistakes_of(connection: Connection, cls: Any) -> list[str]:
     found = [*_unknown(connection, cls), *_missing(connection, cls), *_wrong_limits(connection)]
     if not found:
         try:
-            cls(connection, None)
+            cls(connection, Http(connection))
         except ValueError as error:
             found.append(_placed(str(error), cls))
     return found
@@ -89,7 +92,7 @@ def _missing(connection: Connection, cls: Any) -> Iterator[str]:
     for name in _needed(connection, cls):
         if name not in connection.credentials:
             yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({cls.CREDENTIALS[name]})"
-    remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and cls.CREDENTIALS)
+    remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and getattr(cls, "HAS_ADDRESS", cls.CREDENTIALS))
     if remote and not connection.base_url.startswith(("http://", "https://")):
         yield "base_url: missing; expected the system's http(s) address"
 

@@ -7,6 +7,7 @@ one before it is looked at again, and when its end has moved, the list is read a
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -133,6 +134,12 @@ class Connector:
         name = reference.rpartition("/")[2]
         # The PIM puts a digest in front of the name that the file had.
         return Blob(name.partition("_")[2] or name, reply.body, reply.headers.get("content-type", ""))
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """An empty request of the Events API."""
+        timestamp, body = str(int(at.timestamp())), b'{"events":[{"action":"self.test"}]}'
+        digest = hmac.new(self._secrets[0], timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        return Inbound({"x-akeneo-request-timestamp": timestamp, "x-akeneo-request-signature": digest}, body, "", at)
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify the Events API's or the Event Platform's signature over the raw body; each event is a hint of its product or

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from marshmallow import ValidationError
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from mappings import drupal as words
-from mappings.canonical import Message, Shipment
+from mappings.canonical import Message, Shipment, ShopOrder
 from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import CallError, OnHold, Rejected, Transient, Unauthorized, Unreadable
@@ -55,6 +56,7 @@ class _Event(msgspec.Struct):
     timestamp: str = ""
 
 
+_REFUSED_FILE = "Unprocessable Entity: file validation failed"
 _DECODE = msgspec.json.Decoder(_Event).decode
 
 
@@ -63,6 +65,7 @@ class Connector:
 
     SYSTEM = "drupal"
     LANE = "orders"
+    SIGNS_TIME = True
     PROOF = "real system (Drupal 10.6, Commerce 3.3), simulator (138 recorded answers)"
     API_VERSION = "commerce_waybill 1.0, or JSON:API 1.0; Commerce 3"
     CREDENTIALS: Mapping[str, str] = {
@@ -78,7 +81,11 @@ class Connector:
         "username": (str, "", "the service account (basic auth)"),
         "module": (str, "auto", "auto: use the module's routes where the site has them; never: plain JSON:API only"),
         "gateways": (dict, {}, "payment connection → payment gateway of the site, for example {stripe = 'card'}"),
-        "order_type": (str, "default", "the order type (bundle) of the site; without the module"),
+        "order_type": (
+            str,
+            "default",
+            "the order type (bundle) of the site: of its orders where it lacks the module, and of new promotions",
+        ),
         "erp_number_field": (str, "field_waybill_erp_number", "text field for the ERP's number; without the module; empty: none"),
         "erp_status_field": (str, "field_waybill_erp_status", "text field for the ERP's status; without the module; empty: none"),
         "product_type": (str, "default", "product type (bundle) of products that feeds make"),
@@ -96,7 +103,8 @@ class Connector:
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
         self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         self._auth = self._way_in()
-        bundles = (self._option["product_type"], self._option["variation_type"], self._option["store_type"], self._option["store"])
+        option = self._option
+        bundles = (option["product_type"], option["variation_type"], option["store_type"], option["store"], option["order_type"])
         self._resources = Resources(connection.name, self._ask, *bundles, has_links=lambda: "operations" in self._abilities())
         self._catalog = Catalog(self._resources)
         self._capabilities: frozenset[str] = frozenset()
@@ -111,6 +119,11 @@ class Connector:
             return (Delivery(delivery_id, "unreadable", hashlib.sha256(request.body).hexdigest(), request.body, secret=secret),)
         subject = event.data.order.uuid or event.data.signal.order or delivery_id
         return (Delivery(delivery_id, event.type, subject, request.body, _instant(event.timestamp), secret=secret),)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """A message of a type that means nothing to us."""
+        body = msgspec.json.encode({"type": "self.test", "timestamp": at.isoformat(), "data": {}})
+        return Inbound(standard_webhooks.signed("msg_self_test", at, body, self._keys[0]), body, "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: an event to the order, signal or ping that it holds; raises `Unreadable`, naming fields and never values."""
@@ -144,6 +157,20 @@ class Connector:
         if "operations" in self._abilities():
             return self._catalog.write_batch(writes)
         return self._catalog.write_one_by_one(writes)
+
+    def list_orders(self, since: datetime | None) -> Iterator[tuple[ShopOrder, ...]]:
+        """Placed orders over JSON:API, by their internal ids; what has no total yet is left out."""
+        name = f"commerce_order--{self._option['order_type']}"
+        query = [("sort", "drupal_internal__order_id"), ("filter[placed][condition][path]", "placed")]
+        begin = str(int(since.timestamp()) if since else 0)
+        query += [("filter[placed][condition][operator]", ">"), ("filter[placed][condition][value]", begin)]
+        path = f"/jsonapi/{name.replace('--', '/')}?{urlencode([*query, ('page[limit]', '50')])}"
+        while path:
+            document = self._ask("GET", path).json()
+            yield tuple(filter(None, (words.listed_order(one, self._option["states"]) for one in document["data"])))
+            following = urlsplit(str(((document.get("links") or {}).get("next") or {}).get("href", "")))
+            # Links name the host that Drupal sees; the query is all that is new in them.
+            path = f"/jsonapi/{name.replace('--', '/')}?{following.query}" if following.query else ""
 
     def read_items(self, writes: Sequence[Write]) -> list[Mapping[str, Any] | None]:
         """How things are in the shop now."""
@@ -269,9 +296,12 @@ class Connector:
 
 
 def _explain(reply: Reply) -> tuple[str, str]:
-    """The title of the first JSON:API error, with its detail where the module wrote it (it holds no values), and the pointer."""
+    """The title of the first JSON:API error, with its detail where that holds no values (the module's, and what a file must be), and
+    the pointer."""
     error = (reply.json().get("errors") or [{}])[0]
-    detail = str(error.get("detail", "")) if error.get("code") else ""
+    detail = str(error.get("detail", ""))
+    if not error.get("code") and not detail.startswith(_REFUSED_FILE):
+        detail = ""
     text = " ".join(filter(None, (str(error.get("title", "")), detail)))
     return " ".join(text.split())[:300], str((error.get("source") or {}).get("pointer", ""))
 

@@ -1,4 +1,4 @@
-"""Files in a folder as a source: CSV, JSON Lines, XML and XLSX, read a page at a time, only when they are whole."""
+"""Files in a folder, here or on an SFTP server: CSV, JSON Lines, XML and XLSX, read a page at a time, only when they are whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from middleware.errors import Rejected, Transient, Unreadable
 from middleware.ports import Page, Record
 from middleware.settings import Connection
 from middleware.wire import workbook
-from middleware.wire.folder import File, Folder, chunks, lines, told
+from middleware.wire.folder import File, Folder, LocalShelf, Shelf, chunks, lines, told
+from middleware.wire.sftp import SftpShelf
+from middleware.wire.ssh import SCHEME, address
 
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes of records beyond which a page is full, however few they are."""
@@ -44,17 +46,24 @@ class _Feed:
 
 
 class Connector:
-    """One folder. A file is read when nobody has touched it for `settle` seconds, and its checksum and its marker, where they are
-    demanded, are there. It is checked to its end before its first record is given. Of two records with one id both are given:
-    staging keeps the last. A record without a usable id is called "row:<its number in the file>"."""
+    """One folder, here or on an SFTP server. A file is read when nobody has touched it for `settle` seconds (by the clock of where it
+    lies), and its checksum and its marker, where they are demanded, are there. It is checked to its end before its first record is
+    given. Of two records with one id both are given: staging keeps the last. A record without a usable id is called "row:<its number
+    in the file>"."""
 
     SYSTEM = "files"
     LANE = "catalog"
     PROOF = "real system"
     API_VERSION = "CSV (RFC 4180), JSON Lines, XML 1.0, XLSX"
-    CREDENTIALS: Mapping[str, str] = {}
+    HAS_ADDRESS = False
+    CREDENTIALS: Mapping[str, str] = {
+        "password": "password at the SFTP server",
+        "private_key": "private key for the SFTP server, in place of a password",
+        "passphrase": "passphrase of the private key, when it has one",
+    }
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
-        "folder": (str, "", "path of the folder"),
+        "folder": (str, "", "path of the folder, or sftp://user@host:port/path"),
+        "host_keys": (list, [], "host keys of the SFTP server or their fingerprints, SHA256:…; one must match, any other is refused"),
         "pattern": (dict, {}, 'per kind the name of its files, like "products-*.csv" (.csv, .tsv, .txt, .jsonl, .ndjson, .xml, .xlsx)'),
         "id": (dict, {}, "per kind the column, JSON member, XML attribute or child that is a record's stable id"),
         "which": (dict, {}, 'per kind "latest" (the newest file is the whole feed) or "all" (every file, by name)'),
@@ -74,10 +83,10 @@ class Connector:
         option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
         if mistake := _mistake(option):
             raise ValueError(mistake)
-        self._folder = Folder(Path(option["folder"]), option["settle"], option["checksum"], option["done"])
+        self._folder = Folder(_shelf(connection, option), option["settle"], option["checksum"], option["done"])
         self._encoding = _encoding(option["encoding"])
         self._delimiter, self._tag, self._sheet = option["delimiter"], option["record_tag"], option["sheet"]
-        self._page = option["page"]
+        self._size = option["page"]
         self._feeds = {kind: _feed(kind, option) for kind in option["pattern"]}
         self._held: dict[str, Iterator[Found]] = {}
 
@@ -88,13 +97,15 @@ class Connector:
         feed = self._feeds.get(kind)
         if feed is None:
             raise Rejected(f"no pattern is configured for {kind}", field="pattern")
-        start = self._resumed(feed, cursor) if cursor else self._first(feed, since)
-        if start is None:
-            return Page(())
-        file = start[0]
-        records, following = self._read(feed, *start, cursor)
-        after = next((other for other in self._newer(feed, since) if other.name > file.name), None) if feed.all else None
-        return Page(records, following or (_cursor(after, 0, ()) if after else ""))
+        if not cursor:
+            self._folder.shelf.leave()
+        page = Page(())
+        try:
+            page = self._page_of(feed, since, cursor)
+        finally:
+            if not page.cursor:
+                self._folder.shelf.leave()
+        return page
 
     def decode_record(self, kind: str, raw: bytes) -> Any:
         """Pure: JSON with fractions as `Decimal`, or an XML element as a dict (`mappings.files.decode`)."""
@@ -104,6 +115,15 @@ class Connector:
             return words.decode(self._feeds[kind].form, raw)
         except words.Unfit as error:
             raise Unreadable(str(error)) from None
+
+    def _page_of(self, feed: _Feed, since: datetime | None, cursor: str) -> Page:
+        start = self._resumed(feed, cursor) if cursor else self._first(feed, since)
+        if start is None:
+            return Page(())
+        file = start[0]
+        records, following = self._read(feed, *start, cursor)
+        after = next((other for other in self._newer(feed, since) if other.name > file.name), None) if feed.all else None
+        return Page(records, following or (_cursor(after, 0, ()) if after else ""))
 
     def _newer(self, feed: _Feed, since: datetime | None) -> list[File]:
         """The files that may be read now and could not be at `since`, by name."""
@@ -137,7 +157,7 @@ class Connector:
             if not number:
                 self._check(feed, file)
             reader = self._held.pop(cursor, None) or self._found(feed, file, number, place)
-            records, following = _taken(reader, number, self._page)
+            records, following = _taken(reader, number, self._size)
             file.same()
         if following is None:
             return records, ""
@@ -177,6 +197,15 @@ class Connector:
             else:
                 start = stream.seek(int(place[0]) if place else 0)
                 yield from words.json_records(lines(stream, _LONGEST), feed.id, encoding=self._encoding, start=start)
+
+
+def _shelf(connection: Connection, option: Mapping[str, Any]) -> Shelf:
+    if not option["folder"].startswith(SCHEME):
+        return LocalShelf(Path(option["folder"]))
+    place = address(option["folder"], option["host_keys"])
+    if not connection.credentials.keys() & {"password", "private_key"}:
+        raise ValueError("folder: an SFTP server needs the credential password or private_key")
+    return SftpShelf(place, connection.credentials, connection.timeout)
 
 
 def _feed(kind: str, option: Mapping[str, Any]) -> _Feed:

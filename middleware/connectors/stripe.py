@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from marshmallow import ValidationError
 
 from mappings import stripe as words
-from mappings.canonical import Message
+from mappings.canonical import Message, Money
 from mappings.fields import field_names
-from middleware.connectors._http import Http
-from middleware.errors import Rejected, SignatureRefused, Stale, Unreadable, WrongEnvironment
-from middleware.ports import Delivery, Effect, Inbound
+from middleware.connectors._http import Http, Reply
+from middleware.errors import Rejected, SignatureRefused, Stale, UnknownOutcome, Unreadable, WrongEnvironment
+from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 
 
@@ -60,8 +60,14 @@ class _Event(msgspec.Struct):
     data: _Data | None = None
 
 
+class _EventPage(msgspec.Struct):
+    data: list[msgspec.Raw]
+    has_more: bool = False
+
+
 _TRACE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DECODE = msgspec.json.Decoder(_Event).decode
+_DECODE_PAGE = msgspec.json.Decoder(_EventPage).decode
 _DECODE_THIN = msgspec.json.Decoder(_ThinEvent).decode
 
 
@@ -73,7 +79,10 @@ class Connector:
     PROOF = "SDK, real fake (localstripe)"
     API_VERSION = "2026-08-26.dahlia"
     REFUSAL_STATUS = 400
-    CREDENTIALS: Mapping[str, str] = {"api_key": "restricted key that may read payment intents; only thin events need it"}
+    NATIVE_IDEMPOTENCY = frozenset({"capture_payment", "refund_payment"})
+    CREDENTIALS: Mapping[str, str] = {
+        "api_key": "restricted key: reads payment intents and events; writes payment intents and refunds only for operations of ours"
+    }
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
         "tolerance": (int, 300, "seconds that a signature stays valid"),
         "metadata_keys": (list, ["order_uuid", "order_id"], "metadata of the payment intent that holds the shop's order id"),
@@ -98,27 +107,68 @@ class Connector:
         except msgspec.MsgspecError:
             return (self._read_thin(request.body, secret),)
         self._check_environment(event.livemode)
-        subject = (event.data.object.payment_intent or event.data.object.id) if event.data else ""
-        occurred_at = datetime.fromtimestamp(event.created, UTC)
-        metadata = event.data.object.metadata if event.data else None
-        born = metadata.correlation_id if metadata and _TRACE.fullmatch(metadata.correlation_id) else ""
-        return (Delivery(event.id, event.type, subject or event.id, request.body, occurred_at, secret=secret, correlation_id=born),)
+        return (self._delivery(event, request.body, secret),)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET the payment intent, as an event of ours; the delivery's id is the fingerprint of what it says.
 
         https://docs.stripe.com/api/payment_intents/retrieve
         """
-        if "api_key" not in self.connection.credentials:
-            raise Rejected("the connection has no credential api_key", field="credentials.api_key")
         payment = str(effect.payload["subject"])
-        headers = {"Authorization": f"Bearer {self.connection.credentials['api_key'].reveal()}"}
-        reply = self.http.request("GET", f"/v1/payment_intents/{quote(payment, safe='')}", headers=headers)
+        reply = self._call("GET", _intent_path(payment))
         said = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else datetime.now(UTC)
         intent = reply.json()
         fingerprint = hashlib.sha256(msgspec.json.encode(intent, order="deterministic")).hexdigest()
         event = {"id": fingerprint, "type": "payment_intent.fetched", "created": int(said.timestamp()), "data": {"object": intent}}
         return Delivery(f"{payment}#{fingerprint[:32]}", "payment_intent.fetched", payment, msgspec.json.encode(event), said)
+
+    def capture_payment(self, effect: Effect) -> Receipt:
+        """https://docs.stripe.com/api/payment_intents/capture; the capture has the intent's id, as in Stripe's own events."""
+        form = {"amount_to_capture": self._minor(effect)} if effect.payload["amount"] else {}
+        intent = self._call("POST", _intent_path(str(effect.payload["payment"])) + "/capture", form, key=effect.key).json()
+        return Receipt(str(intent["id"]), state=str(intent["status"]))
+
+    def void_payment(self, effect: Effect) -> Receipt:
+        """https://docs.stripe.com/api/payment_intents/cancel; one that is cancelled already is as good."""
+        path = _intent_path(str(effect.payload["payment"]))
+        try:
+            intent = self._call("POST", path + "/cancel", {}, key=effect.key).json()
+        except Rejected:
+            intent = self._call("GET", path).json()
+            if intent.get("status") != "canceled":
+                raise
+        return Receipt(str(intent["id"]), state=str(intent["status"]))
+
+    def refund_payment(self, effect: Effect) -> Receipt:
+        """https://docs.stripe.com/api/refunds/create"""
+        form = {"payment_intent": str(effect.payload["payment"]), "metadata[reference]": effect.key}
+        form |= {"amount": self._minor(effect)} if effect.payload["amount"] else {}
+        refund = self._call("POST", "/v1/refunds", form, key=effect.key).json()
+        return Receipt(str(refund["id"]), state=str(refund.get("status") or ""))
+
+    def payment_events(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:
+        """Events of the last 30 days at most, newest first, exactly as the webhook had them: https://docs.stripe.com/api/events/list"""
+        query: dict[str, Any] = {"limit": 100, **({"created[gte]": int(since.timestamp())} if since else {})}
+        while True:
+            try:
+                page = _DECODE_PAGE(self._call("GET", "/v1/events?" + urlencode(query)).body)
+                events = [(_DECODE(raw), bytes(raw)) for raw in page.data]
+            except msgspec.MsgspecError as error:
+                raise Rejected("the list of events is none", field="events") from error
+            for event, _ in events:
+                self._check_environment(event.livemode)
+            yield tuple(self._delivery(event, raw, 0) for event, raw in events)
+            if not page.has_more or not events:
+                return
+            query["starting_after"] = events[-1][0].id
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a topic that means nothing to us."""
+        seconds = int(at.timestamp())
+        event = {"id": "evt_self_test", "object": "event", "type": "self_test", "created": seconds, "livemode": self.connection.live}
+        body = msgspec.json.encode({**event, "data": {"object": {"id": "self_test"}}})
+        digest = hmac.digest(self._secrets[0], b"%d." % seconds + body, "sha256").hex()
+        return Inbound({"stripe-signature": f"t={seconds},v1={digest}"}, body, "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
@@ -128,6 +178,32 @@ class Connector:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
+
+    def _delivery(self, event: _Event, raw: bytes, secret: int) -> Delivery:
+        subject = (event.data.object.payment_intent or event.data.object.id) if event.data else ""
+        occurred_at = datetime.fromtimestamp(event.created, UTC)
+        metadata = event.data.object.metadata if event.data else None
+        born = metadata.correlation_id if metadata and _TRACE.fullmatch(metadata.correlation_id) else ""
+        return Delivery(event.id, event.type, subject or event.id, raw, occurred_at, secret=secret, correlation_id=born)
+
+    def _minor(self, effect: Effect) -> str:
+        """The amount in Stripe's minor units."""
+        amount = effect.payload["amount"]
+        assert isinstance(amount, Mapping)
+        return str(words.minor(Money(int(amount["minor"]), str(amount["currency"])), self._exponents))
+
+    def _call(self, method: str, path: str, form: Mapping[str, str] | None = None, *, key: str = "") -> Reply:
+        """Raises what `Http.request` raises, `UnknownOutcome` for a request whose first attempt is still under way over there."""
+        if "api_key" not in self.connection.credentials:
+            raise Rejected("the connection has no credential api_key", field="credentials.api_key")
+        headers = {"Authorization": f"Bearer {self.connection.credentials['api_key'].reveal()}", "Stripe-Version": self.API_VERSION}
+        headers |= {"Idempotency-Key": key} if key else {}
+        try:
+            return self.http.request(method, path, data=form, headers=headers, explain=_explain)
+        except Rejected as error:
+            if error.http_status == 409:
+                raise UnknownOutcome(error.reason, status=409) from error
+            raise
 
     def _read_thin(self, body: bytes, secret: int) -> Delivery:
         try:
@@ -156,6 +232,16 @@ class Connector:
         if int(timestamp) < request.received_at.timestamp() - self._tolerance:
             raise Stale(f"signed at {int(timestamp)}, more than {self._tolerance} s ago")
         return index
+
+
+def _intent_path(payment: str) -> str:
+    return f"/v1/payment_intents/{quote(payment, safe='')}"
+
+
+def _explain(reply: Reply) -> tuple[str, str]:
+    """The code of an error and the parameter at fault: https://docs.stripe.com/api/errors. Its message may repeat values."""
+    error = reply.json().get("error") or {}
+    return " ".join(str(error[name]) for name in ("type", "code", "decline_code") if error.get(name)), str(error.get("param") or "")
 
 
 def _parse(header: str) -> tuple[bytes, list[bytes]]:

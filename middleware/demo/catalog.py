@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,9 @@ def fill_pim(pim: AkeneoSimulator) -> None:
 
 
 def _add_family(pim: AkeneoSimulator, code: str, english: str, german: str, category: str) -> None:
-    picture = f"f/r/o/n/{hashlib.sha256(code.encode()).hexdigest()[:8]}_{code}.jpg"
-    pim.catalog.media[picture] = b"\xff\xd8\xff\xe0 a picture of " + code.encode()
+    digest = hashlib.sha256(code.encode())
+    picture = f"f/r/o/n/{digest.hexdigest()[:8]}_{code}.png"
+    pim.catalog.media[picture] = _square(digest.digest()[:3])
     texts = {
         "name": [value(english, locale="en_US"), value(german, locale="de_DE")],
         "description": [value(f"<p>{english}, woven in the demo.</p>", locale="en_US")],
@@ -60,6 +63,17 @@ def _add_family(pim: AkeneoSimulator, code: str, english: str, german: str, cate
             weight = [value({"amount": "180.0000", "unit": "GRAM", "symbol": "g"})]
             axes = {"color": [value(color)], "size": [value(size)], "weight": weight}
             pim.catalog.add_product(sku(code, color, size), parent=code, values=axes, family="clothing")
+
+
+def _square(color: bytes, side: int = 32) -> bytes:
+    """A PNG of one color: a shop takes no file as a picture that is none."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    lines = zlib.compress((b"\0" + color * side) * side)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
 
 
 def fill_erp(articles: Articles) -> None:

@@ -73,20 +73,30 @@ def merge(
     """Keep the records and merge what they want; what they no longer feed is taken back."""
     if not results:
         return
-    rows = [_row(feed, record, result, known.get(record.source_id), sweep, now) for record, result in results]
-    connection.execute(statements.KEEP_RECORDS, rows)
+    rows = [_row(record, result, known.get(record.source_id)) for record, result in results]
+    connection.execute(statements.KEEP_RECORDS, feed.of(mapped_with=feed.paused_version, sweep=sweep, now=now, **_columns(rows)))
     lost: set[str] = set()
     for record, result in results:
         before = known.get(record.source_id)
         if before and not isinstance(result, Reject) and before.state != RecordState.GONE:
             lost |= before.names - ({thing.name for thing in result.things} if result else set())
     take_back(connection, feed, lost, now)
-    items = _items(feed, [result for _, result in results if isinstance(result, Wanted)], now)
+    items = _items([result for _, result in results if isinstance(result, Wanted)])
     if items:
-        connection.execute(statements.MERGE, items)
-        keys = {of: [item["key"] for item in items if item["kind"] == of] for of in (Of.VARIATION, Of.PRODUCT)}
-        values = {"shop": feed.table.shop, "skus": keys[Of.VARIATION], "products": keys[Of.PRODUCT], "now": now}
+        shared = {"shop": feed.table.shop, "feed": feed.name, "kept": feed.paused_fields, "now": now}
+        connection.execute(statements.MERGE, {**shared, **_columns(items)})
+        _release_families(connection, feed.table.shop, items, now)
+
+
+def _release_families(connection: Connection, shop: str, items: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Members of a family may wait for what changed in another one."""
+    skus = [item["key"] for item in items if item["kind"] == Of.VARIATION]
+    families = {item["key"] for item in items if item["kind"] == Of.PRODUCT}
+    families |= set(connection.execute(statements.FAMILIES, {"shop": shop, "skus": skus}).scalars()) if skus else set()
+    if families:
+        values = {"shop": shop, "families": sorted(families), "now": now}
         connection.execute(statements.RELEASE_FAMILIES, values)
+        connection.execute(statements.RETRY_PRODUCTS, values)
 
 
 def take_back(connection: Connection, feed: Feed, names: Iterable[str], now: datetime) -> None:
@@ -104,52 +114,44 @@ def release(connection: Connection, shop: str, names: Sequence[str], now: dateti
         connection.execute(statements.RELEASE, {"shop": shop, "names": list(names), "now": now})
 
 
-def _row(feed: Feed, record: Record, result: Result, before: Known | None, sweep: int, now: datetime) -> dict[str, Any]:
+def _row(record: Record, result: Result, before: Known | None) -> dict[str, Any]:
     """A record that is refused keeps feeding what it fed before: the last good version stays in the shop."""
     reject = result if isinstance(result, Reject) else None
-    kept = (before.key, list(before.things)) if before and reject else ("", [])
+    kept = (before.key, before.things) if before and reject else ("", ())
     key, things = (result.main.name, [one.name for one in result.others]) if isinstance(result, Wanted) else kept
     return {
-        "connection": feed.connection,
-        "kind": feed.kind,
         "source_id": record.source_id,
         "seen": hashlib.sha256(record.raw).digest(),
         "raw": record.raw[:_KEEP] if reject and len(record.raw) > _KEEP else record.raw,
-        "mapped_with": feed.paused_version,
         "state": RecordState.REJECTED if reject else RecordState.MAPPED,
         "key": key,
-        "things": things,
+        "things": statements.JOIN.join(things),
         "attribute": reject.attribute if reject else "",
         "rule": reject.rule if reject else "",
         "value": reject.value.replace("\0", "\ufffd") if reject else "",
-        "sweep": sweep,
-        "now": now,
     }
 
 
-def _items(feed: Feed, wanted: Sequence[Wanted], now: datetime) -> list[dict[str, Any]]:
+def _items(wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
     """Rows to merge, always in one order, so that two feeds never wait for each other."""
-    rows: dict[tuple[int, str, str], dict[str, Any]] = {}
-    for one in wanted:
-        for thing in one.things:
-            rows[RANKS[thing.of], thing.of, thing.key] = _item(feed, thing, now)
+    rows = {(RANKS[thing.of], thing.of, thing.key): _item(thing) for one in wanted for thing in one.things}
     return [rows[key] for key in sorted(rows)]
 
 
-def _item(feed: Feed, thing: Thing, now: datetime) -> dict[str, Any]:
-    part = {"fields": thing.fields, "makes": thing.makes}
+def _item(thing: Thing) -> dict[str, Any]:
+    part = {"fields": thing.fields, "makes": thing.makes, **({"cleared": thing.cleared} if thing.cleared else {})}
     return {
-        "shop": feed.table.shop,
         "kind": str(thing.of),
         "key": thing.key,
         "bundle": thing.bundle,
         "rank": RANKS[thing.of],
         "parent": thing.parent,
         "on_gone": thing.on_gone,
-        "feed": feed.name,
-        "part": msgspec.json.encode(part).decode(),
-        "cleared": msgspec.json.encode(thing.cleared).decode(),
-        "kept": feed.paused_fields,
         "makes": thing.makes,
-        "now": now,
+        "part": msgspec.json.encode(part).decode(),
     }
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as one list for each column."""
+    return {name: [row[name] for row in rows] for name in rows[0]}

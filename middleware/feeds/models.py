@@ -72,6 +72,7 @@ class ItemRow(Base):
         UniqueConstraint("shop", "kind", "key", name="uq_items_key"),
         Index("ix_items_waiting", "shop", "rank", "family", "kind", "key", postgresql_where=text("state = 'waiting'")),
         Index("ix_items_waits_for", "waits_for", postgresql_using="gin", postgresql_where=text("waits_for <> '{}'")),
+        Index("ix_items_parked", "shop", "family", postgresql_where=text("waits_for <> '{}'")),
         Index("ix_items_parent", "shop", "parent", postgresql_where=text("parent <> ''")),
         Index("ix_items_rejected", "shop", postgresql_where=text("state = 'rejected'")),
     )

@@ -26,6 +26,8 @@ from middleware.ports import Page
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
 
+_SIZES = (1_000, 10_000, 100_000, 1_000_000)
+"""New records of a run after which PostgreSQL looks at its tables anew."""
 LEASE = 600
 """Seconds after which a pull whose worker vanished may go on elsewhere; renewed with each page."""
 
@@ -162,16 +164,25 @@ def _read(runtime: Runtime, feed: Feed, run: _Run, pages: int | None) -> tuple[F
     """Take pages in; the feed as it goes on, and True when the last one was."""
     since = None if run.is_full else run.watermark
     for read, page in enumerate(_pages(runtime, feed, since, run.cursor), start=1):
-        now = runtime.now()
+        now, kept = runtime.now(), run.staged.created
         with runtime.engine.begin() as connection:
+            connection.execute(_UNHURRIED)
             feed = stage(connection, feed, page.records, run.sweep, now, run.staged)
             if run.is_full:
                 sweeps.note(connection, feed, page.records)
             _step(connection, run, page.cursor, now)
+        _learn_sizes(runtime, kept, run.staged.created)
         run.cursor = page.cursor
         if read == pages and page.cursor:
             return feed, False
     return feed, True
+
+
+def _learn_sizes(runtime: Runtime, before: int, after: int) -> None:
+    """A first load outruns autovacuum: until PostgreSQL knows how large the tables have become, its plans are for empty ones."""
+    if any(before < size <= after for size in _SIZES):
+        with runtime.engine.begin() as connection:
+            connection.execute(text("ANALYZE records, items"))
 
 
 def _step(connection: Connection, run: _Run, cursor: str, now: datetime) -> None:
@@ -234,4 +245,6 @@ _STOP = text(
     "UPDATE runs SET lease_until = NULL, detail = :detail, began_at = CASE WHEN :anew THEN NULL ELSE began_at END"
     " WHERE connection = :connection AND kind = :kind AND lease_until = :old"
 )
+# A page that a crash of the server takes back is read again: only the end of the run, which is committed as ever, says that it is kept.
+_UNHURRIED = text("SET LOCAL synchronous_commit = off")
 _RUNS = text("SELECT connection, kind, due_at, lease_until, completed_at, is_hinted, full_at FROM runs")

@@ -122,7 +122,7 @@ def _record(
     ended: Counter[str] = Counter()
     now = runtime.now()
     new = []
-    failed = {item.write.key for item, answer in zip(items, answers, strict=True) if item.write.kind == Of.PRODUCT and answer.error}
+    failed = {item.write.key for item, answer in zip(items, answers, strict=True) if _is_at_fault(item.write, answer)}
     for item, answer in zip(items, answers, strict=True):
         write = item.write
         is_orphan = write.kind == Of.VARIATION and isinstance(answer.error, Rejected) and write.parent in failed and not write.parent_id
@@ -134,6 +134,11 @@ def _record(
             new.append(name_of(write.kind, write.key))
     release(connection, shop, new, now)
     return ended
+
+
+def _is_at_fault(write: Write, answer: Written) -> bool:
+    """A product that was refused for its own sake, not for want of a good variation."""
+    return write.kind == Of.PRODUCT and answer.error is not None and getattr(answer.error, "field", "") != "variations"
 
 
 def _with_product(write: Write, now: datetime) -> Mapping[str, Any]:

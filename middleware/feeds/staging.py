@@ -29,7 +29,6 @@ def stage(connection: Connection, feed: Feed, records: Sequence[Record], sweep: 
     hashes = {source_id: hashlib.sha256(latest[source_id].raw).digest() for source_id in ids}
     changed, known = _changed(connection, feed, latest, hashes)
     staged.unchanged += len(latest) - len(changed)
-    connection.execute(statements.ALIVE, feed.of(ids=ids))
     decoded = [(record, feed.decoded(record)) for record in changed]
     feed = shapes.watch(connection, feed, [one for _, one in decoded if not isinstance(one, Reject)], now)
     _take(connection, feed, decoded, known, sweep, now, staged)
@@ -61,6 +60,8 @@ def _changed(
     if not latest:
         return [], {}
     page = connection.execute(statements.DIGEST, feed.of(ids=list(hashes), versions=feed.versions)).one()
+    if page.misses:
+        connection.execute(statements.ALIVE, feed.of(ids=list(hashes)))
     if page.is_current and page.records == len(latest) and page.digest == hashlib.sha256(b"".join(hashes.values())).digest():
         return [], {}
     known = _known(connection, feed, list(latest))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mappings.canonical import Order, OrderState
+from mappings.canonical import Order, OrderState, Review
 from middleware.domain.totals import recompute
 from middleware.domain.transitions import Export, OrderPayment
 from middleware.models import CallState, OrderRow
@@ -71,6 +71,11 @@ def _payload(snapshot: Order) -> dict[str, Any]:
 def _reason_to_hold(order: OrderRow, store: Store) -> str:
     if order.state not in _OPEN_FOR_EXPORT:
         return f"the shop has not placed it yet (state {order.state})"
+    reviews = {payment.review for payment in order.payments}
+    if Review.REJECT in reviews:
+        return "a fraud check rejected its payment: cancel it, or approve it at the provider"
+    if Review.HOLD in reviews:
+        return "a fraud check holds its payment"
     if store.export_when == "paid" and order.payment_state not in (OrderPayment.PAID, OrderPayment.AUTHORIZED):
         return f"waits for its payment (now {order.payment_state})"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from middleware.domain.keys import payment_key
@@ -23,11 +24,16 @@ def record(change: PaymentChange, work: Work) -> None:
     work.verdict.order = payment.order
     before = _figures(payment)
     _hear(payment, change)
+    _review(payment, change, work)
     _add_parts(payment, change)
     work.move_payment(payment, payment_state(PaymentState(payment.base_state), payment.amount_minor, _parts(payment)))
     _carry_to_order(payment.order, work)
     if _figures(payment) != before:
         _tell_shop(payment, before, change, work)
+
+
+_NOTHING_SAID = datetime(1970, 1, 1, tzinfo=UTC)
+"""What only tells of a part or a review says nothing of the payment's state."""
 
 
 def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
@@ -38,13 +44,14 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
         order=order,
         state=str(PaymentState.PENDING),
         base_state=str(PaymentState.PENDING),
-        base_at=change.occurred_at,
+        base_at=change.occurred_at if change.state is not None else _NOTHING_SAID,
         amount_minor=amount.minor,
         currency=amount.currency,
         recorded_at=work.now,
         parts=[],
         outcome="",
         raw_code="",
+        review="",
     )
     work.add_payment(payment)
     work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
@@ -60,6 +67,17 @@ def _hear(payment: PaymentRow, change: PaymentChange) -> None:
         payment.amount_minor, payment.currency = change.amount.minor, change.amount.currency
 
 
+def _review(payment: PaymentRow, change: PaymentChange, work: Work) -> None:
+    """A fraud check's newest decision: it may hold the order, and let it go again."""
+    if change.review is None or (payment.review_at is not None and change.occurred_at < payment.review_at):
+        return
+    if payment.review != change.review:
+        work.audit(payment.order, f"review of {payment.remote_id}", payment.review, str(change.review))
+        payment.review = str(change.review)
+        work.follow(payment.order)
+    payment.review_at = change.occurred_at
+
+
 def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
     known = {(part.kind, part.remote_id): part for part in payment.parts}
     for part in change.parts:
@@ -72,13 +90,14 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
                     amount_minor=part.amount.minor,
                     currency=part.amount.currency,
                     counts=part.counts,
+                    state=str(part.state),
                     said_at=change.occurred_at,
                 )
             )
         elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (
             change.occurred_at == row.said_at and not part.counts
         ):
-            row.amount_minor, row.counts, row.said_at = part.amount.minor, part.counts, change.occurred_at
+            row.amount_minor, row.counts, row.state, row.said_at = part.amount.minor, part.counts, str(part.state), change.occurred_at
 
 
 def _parts(payment: PaymentRow) -> list[PaymentPart]:
@@ -119,7 +138,8 @@ def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, wor
         "dispute": next((p.remote_id for p in reversed(payment.parts) if p.kind == PartKind.DISPUTE), ""),
     }
     order = payment.order
-    key = f"payment:{payment.connection}:{payment.remote_id}:event{work.cause.event_id}"
+    because = f"event{work.cause.event_id}" if work.cause.call_id is None else f"call{work.cause.call_id}"
+    key = f"payment:{payment.connection}:{payment.remote_id}:{because}"
     # A subject of its own: a status that the shop holds back must not hold the payment that may end the hold.
     work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}/payments", key, payload, lane="payments"), order)
 

@@ -22,6 +22,8 @@ from middleware.simulators.stripe_objects import Json
 _ROUTES = Map(
     [
         Rule("/v1/events", endpoint="list_events", methods=["GET"]),
+        Rule("/v1/payment_intents/<intent_id>/<any(capture, cancel):deed>", endpoint="do", methods=["POST"]),
+        Rule("/v1/refunds", endpoint="give_back", methods=["POST"]),
         Rule("/v1/<any(payment_intents, charges, refunds, disputes, events):kind>/<object_id>", endpoint="read", methods=["GET"]),
     ]
 )
@@ -50,6 +52,7 @@ class StripeSimulator(Simulator):
         self._random = random.Random(seed)
         self._objects: dict[str, Json] = {}
         self._positions: dict[str, int] = {}
+        self._answered: dict[str, Response] = {}
 
     def deliver_to(self, target: str, *, mischief: Mischief | None = None, seed: int = 0, workers: int = 2) -> Deliverer:
         """Post every later event to `target`; the deliverer returned is started with its own `start`."""
@@ -177,6 +180,33 @@ class StripeSimulator(Simulator):
             return _error(404, "invalid_request_error", f"No such {kind.removesuffix('s')}: '{object_id}'", code="resource_missing")
         return reply(found)
 
+    def do(self, request: Request, intent_id: str, deed: str) -> Response:
+        """Capture or cancel an intent; the same Idempotency-Key gets the same answer."""
+        amount = request.form.get("amount_to_capture", type=int)
+
+        def act() -> Json:
+            self.capture(intent_id, amount) if deed == "capture" else self.cancel(intent_id)
+            return self._objects[intent_id]
+
+        return self._once(request, act)
+
+    def give_back(self, request: Request) -> Response:
+        intent, amount = request.form["payment_intent"], request.form.get("amount", type=int)
+        return self._once(request, lambda: self._objects[self.refund(intent, amount)])
+
+    def _once(self, request: Request, act: Callable[[], Json]) -> Response:
+        """https://docs.stripe.com/api/idempotent_requests"""
+        key = request.headers.get("Idempotency-Key", "")
+        if key and key in self._answered:
+            return self._answered[key]
+        try:
+            answer = reply(copy.deepcopy(act()))
+        except KeyError:
+            return _error(404, "invalid_request_error", "No such object", code="resource_missing")
+        except ValueError as error:
+            answer = _error(400, "invalid_request_error", str(error), code="payment_intent_unexpected_state")
+        return self._answered.setdefault(key, answer) if key else answer
+
     def list_events(self, request: Request) -> Response:
         """Newest first; `ending_before` gives the page next to the named event on its newer side, `starting_after` on its older."""
         kinds = [value for name, value in request.args.items(multi=True) if name.startswith("types[") or name == "type"]
@@ -195,6 +225,8 @@ class StripeSimulator(Simulator):
         return reply({"object": "list", "url": "/v1/events", "has_more": len(found) > len(page), "data": page})
 
     def _wanted(self, request: Request, event: Json) -> bool:
+        if event["created"] < request.args.get("created[gte]", 0, type=int):
+            return False
         wanted = request.args.get("delivery_success")
         accepted = self.deliverer is not None and self.deliverer.accepted(event["id"])
         return wanted is None or (wanted == "true") == accepted

@@ -31,6 +31,7 @@ LONGEST_TOKEN = 2048
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = ("Content-Type", "application/json")
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _KEPT = b'{"status":"kept"}'
 
 
@@ -62,7 +63,8 @@ class Reception:
             _counter(self._connection, "kept").inc(new)
         if new < len(rows):
             _counter(self._connection, "duplicate").inc(len(rows) - new)
-        return 200, [_JSON, ("X-Correlation-ID", self.correlation_id)], _KEPT
+        wanted = getattr(self._runtime.connector(self._connection), "ANSWER", b"")
+        return 200, [_TEXT if wanted else _JSON, ("X-Correlation-ID", self.correlation_id)], wanted or _KEPT
 
     def failed(self, error: Exception) -> Answer:
         """The answer when nothing was kept, and the note of it."""

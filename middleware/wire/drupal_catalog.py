@@ -19,7 +19,7 @@ from middleware.wire.drupal_resources import Resources
 _EXISTS, _ABSENT = 409, 404
 _SYSTEMIC = (RateLimited, Transient, Unauthorized, UnknownOutcome)
 """Errors that the next write of a batch would meet as well."""
-_NO_TRANSLATIONS = "JSON:API cannot make or delete a translation: the shop needs the module commerce_waybill_operations"
+NO_TRANSLATIONS = "JSON:API cannot make or delete a translation: the shop needs the module commerce_waybill_operations"
 
 
 @dataclass(slots=True)
@@ -47,7 +47,24 @@ class Catalog:
             results = self.resources.ask("POST", "/waybill/v1/operations", body, media=words.ATOMIC).json()["atomic:results"]
             for (index, _), result in zip(sent, results, strict=True):
                 answers[index] = _written(result, known[index])
+            self._undo_empty(known, answers)
         return [found or Written(error=Rejected("no answer")) for found in answers]
+
+    def _undo_empty(self, writes: Sequence[Write], answers: list[Written | None]) -> None:
+        """A new product of whose variations none was taken is no product yet: it goes again, until one of them is good."""
+        alive = {write.parent for write, answer in zip(writes, answers, strict=True) if write.kind == Of.VARIATION and _is_good(answer)}
+        empty = [
+            index
+            for index, write in enumerate(writes)
+            if write.kind == Of.PRODUCT and not write.remote_id and _is_good(answers[index]) and write.key not in alive
+        ]
+        if not empty:
+            return
+        refs = [words.identifier(self.resources.type_of(writes[index]), self.resources.id_of(writes[index])) for index in empty]
+        body = {"atomic:operations": [{"op": "remove", "ref": ref} for ref in refs], "meta": {"mode": "each"}}
+        self.resources.ask("POST", "/waybill/v1/operations", body, media=words.ATOMIC)
+        for index in empty:
+            answers[index] = Written(error=Rejected("a product needs at least one variation", field="variations"))
 
     def write_one_by_one(self, writes: Sequence[Write]) -> list[Written]:
         """Over plain JSON:API, a request each."""
@@ -142,13 +159,13 @@ class Catalog:
         """A translation that is there can be changed, below its language's prefix."""
         original, language = _original(write)
         if write.is_gone:
-            raise Rejected(_NO_TRANSLATIONS)
+            raise Rejected(NO_TRANSLATIONS)
         body = {"data": self.resources.body(original, original.remote_id)}
         path = f"/{language}{words.path_of(original.kind, self.resources.bundle(original.kind, original.bundle), original.remote_id)}"
         try:
             self.resources.ask("PATCH", path, body)
         except Rejected as error:
-            raise Rejected(_NO_TRANSLATIONS) if error.http_status == 405 else error from None
+            raise Rejected(NO_TRANSLATIONS) if error.http_status == 405 else error from None
         return Written(f"{original.remote_id}@{language}", status="updated")
 
     def _add_first_variation(self, write: Write, data: dict[str, Any], all_writes: Sequence[Write]) -> None:
@@ -157,7 +174,10 @@ class Catalog:
         if first is None:
             raise Rejected("a product needs at least one variation", field="variations")
         if not first.remote_id:
-            self._create(first, self.resources.new_body(replace(first, parent_id="")))
+            try:
+                self._create(first, self.resources.new_body(replace(first, parent_id="")))
+            except Rejected as error:
+                raise Rejected(f"its variation {first.key} was refused: {error.reason}", field="variations") from error
         variation = words.identifier(self.resources.type_of(first), self.resources.id_of(first))
         data["relationships"]["variations"] = {"data": [variation]}
 
@@ -180,6 +200,10 @@ class Catalog:
     def _ask(self, method: str, write: Write, uuid: str, body: Any = None, also: frozenset[int] = frozenset()) -> Any:
         path = words.path_of(write.kind, self.resources.bundle(write.kind, write.bundle), uuid)
         return self.resources.ask(method, path, body, also=also)
+
+
+def _is_good(answer: Written | None) -> bool:
+    return answer is not None and answer.error is None
 
 
 def _needless(write: Write) -> Written | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from mappings import drupal_catalog as words
@@ -23,8 +24,26 @@ def read_items(resources: Resources, writes: Sequence[Write]) -> list[Mapping[st
             params = words.ids_query("id", uuids[start : start + words.PAGE])
             for one in resources.ask("GET", path, params=params).json()["data"]:
                 shown[path, str(one["id"])] = words.shown_fields(one)
-    found = [shown.get((_path(resources, write), _uuid(write))) for write in writes]
+    found = [_as_wanted(resources, write, shown.get((_path(resources, write), _uuid(write)))) for write in writes]
     return [None if one is not None and _is_fallback(write, one) else one for write, one in zip(writes, found, strict=True)]
+
+
+def _as_wanted(resources: Resources, write: Write, shown: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The same, in the words of the write where the shop has its own: for dates by the clock of its store, for levels of stock."""
+    if shown is None:
+        return None
+    own: dict[str, Any] = {}
+    for name, value in write.fields.items():
+        there = shown.get(name)
+        if isinstance(there, Mapping) and "available_stock" in there:
+            own[name] = there["available_stock"]
+        elif isinstance(there, str) and (stored := resources.stored(write, name, value)) is not value and _same_instant(stored, there):
+            own[name] = value
+    return {**shown, **own}
+
+
+def _same_instant(stored: str, shown: str) -> bool:
+    return datetime.fromisoformat(stored) == datetime.fromisoformat(shown)
 
 
 def missing_fields(resources: Resources, wanted: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:

@@ -27,9 +27,11 @@ class Resources:
     variation_bundle: str = "default"
     store_bundle: str = "online"
     store: str = ""
+    order_type: str = "default"
     has_links: Callable[[], bool] = lambda: False
     """Whether things of the shop have the module's field for ids of other systems."""
     _configured: dict[tuple[str, str], str] = field(default_factory=dict)
+    _zone: str = ""
 
     def bundle(self, kind: str, bundle: str) -> str:
         """The bundle of a thing; that of a connection for tables that name none."""
@@ -48,11 +50,10 @@ class Resources:
         attributes: dict[str, Any] = {}
         relationships: dict[str, Any] = {}
         for name, value in write.fields.items():
-            linked = self._linked(write, name, value)
-            if linked is None:
-                attributes[name] = value
+            if isinstance(value, Mapping) and not {REFERS, CONFIGURED, FILE}.isdisjoint(value):
+                relationships[name] = {"data": self._linked(write, name, value)}
             else:
-                relationships[name] = {"data": linked}
+                attributes[name] = self.stored(write, name, value)
         if write.was_gone:
             attributes.setdefault("status", True)
         if write.links and write.kind in words.LINKED and self.has_links():
@@ -71,16 +72,24 @@ class Resources:
         if write.kind in words.SOLD_IN_STORES:
             store = words.identifier(f"commerce_store--{self.store_bundle}", self._store())
             relationships.setdefault("stores", {"data": [store]})
+        if write.kind == Of.PROMOTION:
+            order_type = "commerce_order_type"
+            kinds = [words.identifier(f"{order_type}--{order_type}", self._configured_id(order_type, self.order_type))]
+            relationships.setdefault("order_types", {"data": kinds})
         return found
+
+    def stored(self, write: Write, name: str, value: Any) -> Any:
+        """An attribute as the shop keeps it."""
+        if isinstance(value, str) and write.kind in words.VALID_FOR_A_WHILE and name in words.VALIDITY:
+            return words.on_the_wall(name, value, self._store_zone())
+        return value
 
     def _resource(self, type_name: str, uuid: str, attributes: Mapping[str, Any], relationships: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {"type": type_name, "id": uuid, "attributes": dict(attributes)}
         return found | ({"relationships": dict(relationships)} if relationships else {})
 
-    def _linked(self, write: Write, name: str, value: Any) -> Any:
-        """The linkage of a relationship; None for an attribute."""
-        if not isinstance(value, Mapping):
-            return None
+    def _linked(self, write: Write, name: str, value: Mapping[str, Any]) -> Any:
+        """The linkage of a relationship; None for one to nothing."""
         if REFERS in value:
             found = [self._target(write, one) for one in value[REFERS]]
             return found if value["many"] else (found[0] if found else None)
@@ -88,9 +97,7 @@ class Resources:
             entity_type, code = value[CONFIGURED]
             found = [words.identifier(f"{entity_type}--{entity_type}", self._configured_id(entity_type, code))]
             return found if value["many"] else found[0]
-        if FILE in value:
-            return self._file(write, name, value)
-        return None
+        return self._file(write, name, value)
 
     def _target(self, write: Write, name: str) -> dict[str, Any]:
         target = write.targets.get(name)
@@ -102,10 +109,10 @@ class Resources:
         """The uuid of a configuration entity by its machine name."""
         if (entity_type, code) not in self._configured:
             params = [("filter[drupal_internal__id]", code)]
-            data = self.ask("GET", f"/jsonapi/{entity_type}/{entity_type}", params=params).json()["data"]
-            if not data:
+            found = words.configured_id(self.ask("GET", f"/jsonapi/{entity_type}/{entity_type}", params=params).json())
+            if not found:
                 raise Rejected(f"the shop has no {entity_type} {code!r}")
-            self._configured[entity_type, code] = str(data[0]["id"])
+            self._configured[entity_type, code] = found
         return self._configured[entity_type, code]
 
     def _file(self, write: Write, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,9 +129,18 @@ class Resources:
         return words.identifier("file--file", str(found[0]["id"]), alt=str(write.fields.get("name", blob.name)))
 
     def _store(self) -> str:
-        if not self.store:
-            found = self.ask("GET", f"/jsonapi/commerce_store/{self.store_bundle}").json()["data"]
-            if not found:
-                raise Rejected(f"the shop has no store of type {self.store_bundle}")
-            self.store = str(found[0]["id"])
+        self._know_store()
         return self.store
+
+    def _store_zone(self) -> str:
+        self._know_store()
+        return self._zone
+
+    def _know_store(self) -> None:
+        if self.store and self._zone:
+            return
+        found = self.ask("GET", f"/jsonapi/commerce_store/{self.store_bundle}").json()["data"]
+        chosen = next((one for one in found if self.store in ("", str(one["id"]))), None)
+        if chosen is None:
+            raise Rejected(f"the shop has no store {self.store} of type {self.store_bundle}".replace("  ", " "))
+        self.store, self._zone = str(chosen["id"]), str(chosen["attributes"].get("timezone") or "UTC")

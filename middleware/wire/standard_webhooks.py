@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 
 from middleware.errors import SignatureRefused, Stale
 from middleware.ports import Inbound
@@ -45,3 +46,10 @@ def verify(request: Inbound, keys: Sequence[bytes], tolerance: float = 300) -> t
     if abs(request.received_at.timestamp() - int(timestamp)) > tolerance:
         raise Stale(f"signed at {timestamp}, outside {tolerance:.0f} s")
     return message_id, index
+
+
+def signed(message_id: str, at: datetime, body: bytes, key: bytes) -> dict[str, str]:
+    """The headers that a sender would put on a body."""
+    timestamp = str(int(at.timestamp()))
+    digest = base64.b64encode(hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")).decode()
+    return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{digest}"}

@@ -32,7 +32,7 @@ STEPS = st.lists(
 
 def test_whatever_happens_the_shop_ends_as_the_sources_are(cluster: Any) -> None:
     @given(steps=STEPS, can_ask=st.booleans())
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, derandomize=True)
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, derandomize=True)
     def property_holds(steps: list[tuple[str, Any, Any, Any]], can_ask: bool) -> None:
         name, url = cluster.clone()
         pim, erp, shop = (AskedSource() if can_ask else Source()), Source(), Shop()

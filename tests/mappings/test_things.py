@@ -181,12 +181,13 @@ def listed(**more: Any) -> Table:
 def test_tiers_groups_and_windows_become_price_lists() -> None:
     found = wanted(apply(listed(roles={"dealers": "wholesale"}), {"sku": "S1", "prices": PRICES}))
     assert [(one.of, one.key, dict(one.fields)) for one in found.others if one.of is Of.PRICE_LIST] == [
-        (Of.PRICE_LIST, "tiers", {"name": "Tier prices"}),
+        (Of.PRICE_LIST, "tiers", {"name": "Tier prices", "weight": 0}),
         (
             Of.PRICE_LIST,
             "vip|dealers|2026-12-01|2026-12-24",
             {
                 "name": "VIP, dealers, 2026-12-01–2026-12-24",
+                "weight": -3,
                 "customer_roles": {"@configured": ["user_role", "wholesale"], "many": True},
                 "start_date": "2026-12-01",
                 "end_date": "2026-12-24",
@@ -225,3 +226,11 @@ def test_a_sum_of_a_table_is_exact() -> None:
 def test_units_are_converted_exactly() -> None:
     assert converted(Decimal(1), "lb", "g") == Decimal("453.59237")
     assert [unit_of(one) for one in ("KILOGRAM", "Inches", "feet", "lbs", "m", "parsec")] == ["kg", "in", "ft", "lb", "m", ""]
+
+
+def test_a_long_name_of_a_list_fits_the_shop_and_stays_unlike_others() -> None:
+    prices = [{"list": f"{'x' * 60}{end}", "currency": "EUR", "amount": "1"} for end in "ab"]
+    found = wanted(apply(listed(), {"sku": "S1", "prices": prices}))
+    names = [one.fields["name"] for one in found.others if one.of is Of.PRICE_LIST]
+    assert [len(name) for name in names] == [50, 50]
+    assert len(set(names)) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from middleware.simulators.proxy import FaultProxy
 
-from . import localstripe_server, tryton_server
+from . import localstripe_server, medusa_server, tryton_server, vendure_server
 from .programs import Unavailable
 
 
@@ -40,6 +40,34 @@ def localstripe() -> Iterator[localstripe_server.Localstripe]:
         server = started.__enter__()
     except Unavailable as reason:
         pytest.skip(f"no localstripe: {reason}")
+    try:
+        yield server
+    finally:
+        started.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def vendure() -> Iterator[vendure_server.Vendure]:
+    """A running Vendure, shared by the tests of a session: use SKUs of your own. The first use on a machine installs it."""
+    try:
+        started = vendure_server.running()
+        server = started.__enter__()
+    except Unavailable as reason:
+        pytest.skip(f"no real Vendure: {reason}")
+    try:
+        yield server
+    finally:
+        started.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def medusa() -> Iterator[medusa_server.Medusa]:
+    """A running Medusa, shared by the tests of a session: use SKUs of your own. The first use on a machine installs it."""
+    try:
+        started = medusa_server.running()
+        server = started.__enter__()
+    except Unavailable as reason:
+        pytest.skip(f"no real Medusa: {reason}")
     try:
         yield server
     finally:

@@ -49,10 +49,10 @@ class DrupalSite:
             raise Unavailable("WAYBILL_TEST_DRUPAL_URL and WAYBILL_TEST_DRUPAL_DRUSH name none")
         return cls(url.rstrip("/"), tuple(shlex.split(drush)))
 
-    def ask(self, command: str, **given: Any) -> Any:
-        """What `drupal/site.php` answers."""
+    def ask(self, command: str, script: Path = SCRIPT, **given: Any) -> Any:
+        """What `drupal/site.php` (or another script beside it) answers."""
         done = subprocess.run(
-            [*self.drush, "php:script", str(SCRIPT), "--", command, json.dumps(given)],
+            [*self.drush, "php:script", str(script), "--", command, json.dumps(given)],
             capture_output=True,
             text=True,
             timeout=120,

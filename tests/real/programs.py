@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -34,9 +36,9 @@ def installed(name: str, packages: Sequence[str]) -> Path:
     return home / "bin"
 
 
-def run(command: list[str], why: str, env: dict[str, str] | None = None) -> str:
+def run(command: list[str], why: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """The output of a command; raises `Unavailable` with `why` and its last line when it fails."""
-    done = subprocess.run(command, env=env or dict(os.environ), capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, env=env or dict(os.environ), cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise Unavailable(f"{why}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     return done.stdout
@@ -77,3 +79,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def npm_installed(name: str) -> Path:
+    """The folder `var/<name>-npm`, which holds what lies in `tests/real/<name>/` and exactly the packages of its lock file; made
+    at first use. Raises `Unavailable` where Node 20 or npm is not at hand."""
+    home, source = VAR / f"{name}-npm", HERE / name
+    version = run(["node", "--version"], "Node does not run") if shutil.which("node") else ""
+    if not shutil.which("npm") or not re.match(r"v(2\d|[3-9]\d)\.", version):
+        raise Unavailable(f"it needs Node 20 or newer and npm; found {version.strip() or 'no Node'}")
+    VAR.mkdir(exist_ok=True)
+    with (VAR / f"{name}-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp, wanted = home / "waybill-lock.json", (source / "package-lock.json").read_text("utf-8")
+        if not stamp.is_file() or stamp.read_text("utf-8") != wanted:
+            shutil.copytree(source, home, dirs_exist_ok=True)
+            run(["npm", "ci", "--prefix", str(home), "--no-audit", "--no-fund"], f"{name} cannot be installed")
+            stamp.write_text(wanted, "utf-8")
+        shutil.copytree(source, home, dirs_exist_ok=True)
+    return home

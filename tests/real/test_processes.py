@@ -29,6 +29,7 @@ from middleware.demo.judge import Report, is_settled, judge
 from middleware.demo.world import World
 from middleware.runtime import Runtime
 from middleware.settings import LANES
+from middleware.simulators.akeneo import AkeneoSimulator
 from middleware.simulators.deliveries import Deliverer, Mischief
 from middleware.simulators.drupal import DrupalSimulator
 from middleware.simulators.erp import ErpSimulator
@@ -202,11 +203,11 @@ class Site:
 def running(folder: Path, database_url: str, state: str, broker: Broker, limits: str) -> Iterator[Site]:
     shop = DrupalSimulator(secret=SHOP_SECRET, seed_number=1)
     stripe, erp = StripeSimulator(secret=STRIPE_SECRET), CountingErp(key=secrets.token_hex(8), seed=1)
-    with shop, stripe, erp:
+    with shop, stripe, erp, AkeneoSimulator() as pim:
         keys = {"shop": SHOP_SECRET, "password": "svc-secret", "stripe": STRIPE_SECRET, "erp": erp.key}
         places = {"shop": shop.url, "erp": erp.url, "database": database_url, "broker": broker.url, "prefix": broker.prefix, "redis": state}
         deployment = Deployment(folder, CONFIGURATION, keys, **places, limits=limits)
-        runtime, world = Runtime(deployment.settings(), ring=lambda *_: None), World(shop, stripe, erp)
+        runtime, world = Runtime(deployment.settings(), ring=lambda *_: None), World(shop, stripe, erp, pim)
         site = Site(world, erp, deployment, runtime, broker, Customers(world, seed=1))
         try:
             yield site

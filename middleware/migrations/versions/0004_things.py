@@ -27,14 +27,16 @@ ALTER TABLE items ADD COLUMN family TEXT COLLATE "C" GENERATED ALWAYS AS (CASE W
 DROP INDEX ix_items_waiting;
 CREATE INDEX ix_items_waiting ON items (shop, rank, family, kind, key) WHERE state = 'waiting';
 CREATE INDEX ix_items_waits_for ON items USING gin (waits_for) WHERE waits_for <> '{}';
+CREATE INDEX ix_items_parked ON items (shop, family) WHERE waits_for <> '{}';
 CREATE INDEX ix_items_parent ON items (shop, parent) WHERE parent <> '';
 
--- A feed's new part of an item: what it has no value for any more is emptied, what is paused stays as it was.
-CREATE FUNCTION merged_parts(parts JSONB, feed TEXT, part JSONB, cleared JSONB, kept TEXT[]) RETURNS JSONB IMMUTABLE LANGUAGE sql AS $$
-  SELECT parts || jsonb_build_object(feed, jsonb_set(part, '{fields}', coalesce((
-    SELECT jsonb_object_agg(key, CASE WHEN cleared ? key THEN cleared -> key ELSE value END)
-    FROM jsonb_each(coalesce(parts -> feed -> 'fields', '{}'::jsonb)) WHERE cleared ? key OR key = ANY(kept)
-  ), '{}'::jsonb) || (part -> 'fields')))
+-- A feed's new part of an item: what it has no value for any more (`cleared`) is emptied, what is paused (`kept`) stays as it was.
+CREATE FUNCTION merged_parts(parts JSONB, feed TEXT, part JSONB, kept TEXT[]) RETURNS JSONB IMMUTABLE LANGUAGE sql AS $$
+  SELECT parts || jsonb_build_object(feed, CASE WHEN NOT part ? 'cleared' AND kept = '{}' THEN part
+    ELSE jsonb_set(part, '{fields}', coalesce((
+      SELECT jsonb_object_agg(key, CASE WHEN part -> 'cleared' ? key THEN part -> 'cleared' -> key ELSE value END)
+      FROM jsonb_each(coalesce(parts -> feed -> 'fields', '{}'::jsonb)) WHERE part -> 'cleared' ? key OR key = ANY(kept)
+  ), '{}'::jsonb) || (part -> 'fields')) END)
 $$;
 
 CREATE TABLE sweeps (
@@ -70,7 +72,8 @@ def downgrade() -> None:
     op.execute("DROP TABLE sweeps, shapes")
     op.execute("DROP FUNCTION merged_parts")
     op.execute("ALTER TABLE runs DROP COLUMN is_stale, DROP COLUMN full_at, DROP COLUMN known_since")
-    op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parent, ix_records_key, ix_records_things, ix_records_missed")
+    op.execute("DROP INDEX ix_items_waiting, ix_items_waits_for, ix_items_parked, ix_items_parent")
+    op.execute("DROP INDEX ix_records_key, ix_records_things, ix_records_missed")
     op.execute("CREATE INDEX ix_items_waiting ON items (shop, due_at) WHERE state = 'waiting'")
     for column in ("family", "bundle", "rank", "on_gone", "made", "was_gone", "waits_for"):
         op.execute(f"ALTER TABLE items DROP COLUMN {column}")

@@ -71,15 +71,22 @@ def _types() -> Iterable[ResourceType]:
     yield _type("media--image", {**_NAMED, **_STATUS, **_TIMES}, {"field_media_image": Reference((FILE,), required=True)})
     yield _type(FILE, {"filename": Field(), "uri": Field(Kind.RAW), "filemime": Field(), "filesize": Field(Kind.INTEGER)}, {})
     yield from _prices()
-    yield ResourceType("user_role--user_role", {"label": Field()}, {}, id_field="drupal_internal__id", config=True)
+    yield ResourceType(
+        "user_role--user_role",
+        {"label": Field()},
+        {},
+        id_field="drupal_internal__id",
+        config=True,
+        forbidden=frozenset({"view"}),  # without the right to administer permissions it is only named among what was left out
+    )
 
 
 def _prices() -> Iterable[ResourceType]:
     stores = {"stores": Reference(("commerce_store--online",), many=True, required=True)}
-    window = {"start_date": Field(), "end_date": Field()}
+    window = {"start_date": Field(Kind.DATETIME), "end_date": Field(Kind.DATETIME)}
     yield _type(
         f"commerce_pricelist--{_LISTED}",
-        {**_NAMED, **window, **_STATUS, "weight": Field(Kind.INTEGER, 0)},
+        {**_NAMED, "name": Field(required=True, longest=50), **window, **_STATUS, "weight": Field(Kind.INTEGER, 0)},
         {**stores, "customer_roles": Reference(("user_role--user_role",), many=True)},
     )
     yield _type(
@@ -93,7 +100,7 @@ def _prices() -> Iterable[ResourceType]:
     yield _type(
         "commerce_promotion--commerce_promotion",
         {**_NAMED, **window, **_STATUS, "display_name": Field(), "offer": Field(Kind.RAW, required=True), "conditions": Field(Kind.RAW)},
-        stores,
+        {**stores, "order_types": Reference(("commerce_order_type--commerce_order_type",), many=True, required=True)},
     )
 
 

@@ -194,6 +194,7 @@ def _body(value: Json) -> Json:
 
 _STORED: dict[Kind, Callable[[Any], Any]] = {
     Kind.TIME: rfc3339,
+    Kind.DATETIME: rfc3339,
     Kind.PRICE: shown_price,
     Kind.ADJUSTMENTS: _adjustments,
     Kind.BODY: _body,

@@ -23,6 +23,11 @@ _PATH = re.compile(
     r"(?:/(?P<language>[a-z]{2}))?/jsonapi(?:/(?P<entity>\w+)/(?P<bundle>\w+)"
     r"(?:/(?P<uuid>[0-9a-f-]{36})(?:/(?P<place>relationships/)?(?P<name>\w+))?|/(?P<upload>field_\w+))?)?/?"
 )
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
+_NO_PICTURE = (
+    "Unprocessable Entity: file validation failed.\n"
+    "The image file is invalid or the image type is not allowed. Allowed types: png, jpeg, jpg, jpe, gif, webp"
+)
 _TRANSLATIONS = "https://www.drupal.org/docs/8/modules/jsonapi/translations"
 
 
@@ -167,6 +172,8 @@ class JsonApi:
         if told is None:
             raise Problem(400, '"Content-Disposition" header is required. A file name in the format "filename=FILENAME" must be provided.')
         content = asked.request.get_data()
+        if not content.startswith(_PICTURES):
+            raise Problem(422, _NO_PICTURE, info="")
         values = {"filename": told[1], "uri": {"value": f"public://{told[1]}"}, "filemime": "image/jpeg", "filesize": len(content)}
         draft = self._site.draft(FILE, values, {})
         self._site.save(draft)

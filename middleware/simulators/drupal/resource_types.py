@@ -15,6 +15,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     INTEGER = "integer"
     TIME = "time"  # stored as unix seconds, shown as RFC 3339
+    DATETIME = "datetime"  # as time, and refused when it is written otherwise
     PRICE = "price"  # stored as number (text) and currency_code, shown with `formatted`
     ADJUSTMENTS = "adjustments"
     BODY = "body"
@@ -28,13 +29,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One attribute. A `frozen` one cannot be changed by PATCH, a `generated` one ignores what is written."""
+    """One attribute. A `frozen` one cannot be changed by PATCH, a `generated` one ignores what is written; a text
+    has at most `longest` characters (0: any number)."""
 
     kind: Kind = Kind.TEXT
     default: object = None
     required: bool = False
     frozen: bool = False
     generated: bool = False
+    longest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

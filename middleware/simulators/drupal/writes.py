@@ -79,7 +79,7 @@ def check_current(site: Site, loaded: Entity) -> None:
 def identified(site: Site, reference: Reference, data: Any) -> Any:
     """Resource identifiers to UUIDs; raises Problem for a target that does not exist."""
     if reference.many:
-        return [_found(site, one) for one in data or ()]
+        return [_found(site, one) for one in (data if isinstance(data, list) else [data]) if one]
     return _found(site, data) if data else None
 
 
@@ -109,6 +109,8 @@ def _value(kind: Kind, value: Any) -> Any:
     if kind is Kind.PRICE:
         complete = isinstance(value, dict) and value.get("number") is not None and value.get("currency_code")
         return {"number": str(value["number"]), "currency_code": str(value["currency_code"])} if complete else None
+    if kind is Kind.DATETIME and isinstance(value, str):
+        return _datetime(value)
     if kind is Kind.TIME and isinstance(value, str):
         try:
             return int(datetime.fromisoformat(value).timestamp())
@@ -117,6 +119,14 @@ def _value(kind: Kind, value: Any) -> Any:
     if kind is Kind.INTEGER and isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return int(value)
     return value
+
+
+def _datetime(value: str) -> int:
+    try:
+        return int(datetime.strptime(value, "%Y-%m-%dT%H:%M:%S%z").timestamp())
+    except ValueError:
+        formats = '"Y-m-d\\TH:i:sP" (RFC 3339), "Y-m-d\\TH:i:sO" (ISO 8601)'
+        raise Problem(422, f'The specified date "{value}" is not in an accepted format: {formats}.', info="") from None
 
 
 def _refuse(violations: Iterable[Violation]) -> None:
@@ -134,6 +144,9 @@ def _violations(site: Site, draft: Entity, before: Entity | None, names: Iterabl
         if required and value in (None, "", []):
             yield Violation(f"{name}: This value should not be null.", f"/attributes/{name}")
         elif spec and value is not None:
+            if spec.longest and len(str(value)) > spec.longest:
+                detail = f"{name}.0.value: {name.title()}: may not be longer than {spec.longest} characters."
+                yield Violation(detail, f"/attributes/{name}/value")
             yield from _of_kind(site, name, spec.kind, value)
             yield from _of_entity(site, draft, before, name)
 
@@ -172,4 +185,4 @@ def _is_number(text: str) -> bool:
         return False
 
 
-_PRIMITIVES: dict[Kind, type] = {Kind.INTEGER: int, Kind.BOOLEAN: bool, Kind.TIME: int, Kind.TEXT: str}
+_PRIMITIVES: dict[Kind, type] = {Kind.INTEGER: int, Kind.BOOLEAN: bool, Kind.TIME: int, Kind.DATETIME: int, Kind.TEXT: str}

@@ -12,6 +12,7 @@ use Drupal\commerce_waybill_operations\Entity\EntitySaver;
 use Drupal\commerce_waybill_operations\Entity\FieldWriter;
 use Drupal\commerce_waybill_operations\Entity\Found;
 use Drupal\commerce_waybill_operations\Entity\IdentityMap;
+use Drupal\commerce_waybill_operations\Entity\StockLevels;
 use Drupal\commerce_waybill_operations\Error\Refusal;
 use Drupal\Core\Access\AccessResultInterface;
 use Drupal\Core\Access\AccessResultReasonInterface;
@@ -36,6 +37,7 @@ class OperationRunner {
     private readonly OperationNames $names,
     private readonly FieldWriter $writer,
     private readonly EntitySaver $saver,
+    private readonly StockLevels $levels,
     private readonly LoggerInterface $logger,
   ) {}
 
@@ -134,10 +136,12 @@ class OperationRunner {
     $changes = $this->writer->write($entity, $type, $this->named($operation, $type), $map);
     $this->saver->save($entity, $type, $changes, $run);
     $map->created($entity, $this->names->own($operation));
-    if ($entity->getEntityTypeId() === 'commerce_product_variation' && $entity->get('product_id')->isEmpty()) {
-      $orphans->left($entity->id(), $operation);
+    if ($entity->getEntityTypeId() === 'commerce_product_variation') {
+      $entity->get('product_id')->isEmpty()
+        ? $orphans->left($entity->id(), $operation)
+        : $this->follow([$entity->id() => $operation], $map, $run);
     }
-    $orphans->listed([], $this->variations($entity), $operation);
+    $this->follow($orphans->listed([], $this->variations($entity), $operation), $map, $run);
     return Result::of(Result::CREATED, $operation->type, $entity->uuid());
   }
 
@@ -158,8 +162,31 @@ class OperationRunner {
       return Result::of(Result::UNCHANGED, $operation->type, $entity->uuid());
     }
     $map->saved($entity);
-    $orphans->listed($before, $this->variations($entity), $operation);
+    $this->follow($orphans->listed($before, $this->variations($entity), $operation), $map, $run);
     return Result::of($new ? Result::CREATED : Result::UPDATED, $operation->type, $entity->uuid());
+  }
+
+  /**
+   * Sets the stock of new variations, once their product says in which store.
+   *
+   * @param array<int|string, \Drupal\commerce_waybill_operations\Document\Operation> $adopted
+   *   The operations that made them, by variation.
+   * @param \Drupal\commerce_waybill_operations\Entity\IdentityMap $map
+   *   The entities.
+   * @param string $run
+   *   Which run of the middleware this is part of.
+   */
+  private function follow(array $adopted, IdentityMap $map, string $run): void {
+    foreach ($adopted as $id => $operation) {
+      $type = $this->type($operation);
+      $variation = $operation->verb === Verb::Add ? $map->entity(new Found('commerce_product_variation', $id)) : NULL;
+      $names = array_map($type->getPublicName(...), $variation ? $this->levels->fields($variation) : []);
+      $sent = array_intersect_key($operation->attributes, array_flip($names));
+      if ($sent) {
+        $this->saver->save($variation, $type, $this->writer->write($variation, $type, $operation->with($sent, []), $map), $run);
+        $map->saved($variation);
+      }
+    }
   }
 
   /**

@@ -37,12 +37,17 @@ final class Orphans {
    *   Ids that it lists now.
    * @param \Drupal\commerce_waybill_operations\Document\Operation $operation
    *   The operation.
+   *
+   * @return array<int|string, \Drupal\commerce_waybill_operations\Document\Operation>
+   *   The operations whose variations found their product, by variation.
    */
-  public function listed(array $before, array $after, Operation $operation): void {
+  public function listed(array $before, array $after, Operation $operation): array {
     foreach (array_diff($before, $after) as $variation) {
       $this->left($variation, $operation);
     }
-    $this->waiting = array_diff_key($this->waiting, array_flip($after));
+    $found = array_intersect_key($this->waiting, array_flip($after));
+    $this->waiting = array_diff_key($this->waiting, $found);
+    return $found;
   }
 
   /**

@@ -166,13 +166,15 @@ class Planner {
 
   /**
    * Adds a variation to the list of a product, unless it is there.
+   *
+   * One that is refused does not take the product along: nobody listed it.
    */
   private function withVariation(Operation $product, Operation $variation): Operation {
     if (array_intersect($this->names->relatives($product), $this->names->own($variation))) {
       return $product;
     }
     $field = (string) $this->names->familyField($product);
-    $listed = [...$product->relationships[$field] ?? [], $variation->known(Identifier::LID)];
+    $listed = [...$product->relationships[$field] ?? [], $variation->known(Identifier::LID)->ifThere()];
     return $product->with($product->attributes, [$field => $listed] + $product->relationships);
   }
 

@@ -25,13 +25,23 @@ final class Identifier {
    *   The value.
    * @param array<string, mixed> $meta
    *   Properties of the reference itself, such as an image's alternative text.
+   * @param bool $optional
+   *   Whether what is not there is left out of the reference.
    */
   public function __construct(
     public readonly string $type,
     public readonly string $kind,
     public readonly string $value,
     public readonly array $meta = [],
+    public readonly bool $optional = FALSE,
   ) {}
+
+  /**
+   * Gives the same identifier, of something that may turn out not to be there.
+   */
+  public function ifThere(): self {
+    return new self($this->type, $this->kind, $this->value, $this->meta, TRUE);
+  }
 
   /**
    * Says what is named, for an error message.

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\commerce_waybill_operations\Entity;
 
+use Drupal\commerce\PurchasableEntityInterface;
 use Drupal\commerce_product\Entity\ProductVariationInterface;
 use Drupal\commerce_waybill_operations\Document\Identifier;
 use Drupal\commerce_waybill_operations\Document\Operation;
@@ -31,6 +32,7 @@ class FieldWriter {
     private readonly EntityTypeManagerInterface $entityTypeManager,
     private readonly FieldDecoder $decoder,
     private readonly FieldComparer $comparer,
+    private readonly StockLevels $levels,
     private readonly OperationNames $names,
   ) {}
 
@@ -127,16 +129,25 @@ class FieldWriter {
       if ($this->names->entityTypeId($identifier->type) !== $definition->getFieldStorageDefinition()->getSetting('target_type')) {
         throw Refusal::because(422, "Resources of type $identifier->type cannot be referred to here.", "$here/type");
       }
-      $items[] = ['target_id' => $this->target($identifier, $map, $here)] + $identifier->meta;
+      $target = $this->target($identifier, $map, $here);
+      if ($target !== NULL) {
+        $items[] = ['target_id' => $target] + $identifier->meta;
+      }
     }
     return $items;
   }
 
   /**
    * Gives the id of what is referred to.
+   *
+   * @return int|string|null
+   *   The id; NULL when it is not there and need not be.
    */
-  private function target(Identifier $identifier, IdentityMap $map, string $at): int|string {
+  private function target(Identifier $identifier, IdentityMap $map, string $at): int|string|null {
     $found = $map->find($this->names->of($identifier));
+    if (!$found && $identifier->optional) {
+      return NULL;
+    }
     return $found->id ?? throw Refusal::because(404, sprintf(
       'The resource identified by `%s` (given as a relationship item) could not be found.',
       addcslashes((string) $identifier, "\0"),
@@ -149,6 +160,10 @@ class FieldWriter {
   private function set(ContentEntityInterface $entity, string $name, array $items, Changes $changes): void {
     $changes->fields[] = $name;
     $field = $entity->get($name);
+    if ($this->levels->isLevel($field)) {
+      $this->setLevel($entity, $name, $items, $changes);
+      return;
+    }
     $received = clone $field;
     try {
       $received->setValue($items, FALSE);
@@ -175,6 +190,24 @@ class FieldWriter {
     }
     $changes->differ = $changes->differ || $differs;
     $changes->doubtful = $changes->doubtful || $doubtful;
+  }
+
+  /**
+   * Sets a stock level, of what is sold in a store.
+   *
+   * A new variation is that only when its product is saved: the level follows.
+   */
+  private function setLevel(ContentEntityInterface $entity, string $name, array $items, Changes $changes): void {
+    $access = $entity->get($name)->access('edit', NULL, TRUE);
+    if (!$access->isAllowed()) {
+      throw $this->denied($entity, $name, $access);
+    }
+    $sold = $entity instanceof PurchasableEntityInterface && !$entity->isNew() && $entity->getStores();
+    $movement = $sold ? $this->levels->movement($entity, $items) : [];
+    if ($movement) {
+      $entity->set($name, $movement);
+      $changes->differ = TRUE;
+    }
   }
 
   /**

@@ -131,6 +131,31 @@ class OperationsFamilyTest extends OperationsTestBase {
   }
 
   /**
+   * A new product comes without a variation of its that is refused.
+   */
+  public function testNewProductComesWithoutWhatFails(): void {
+    $bad = self::addVariation('B', ['relationships' => self::of('p', 'lid')], self::price('1', 'XXX'));
+    $operations = [
+      $this->addProduct('Mug', [], ['lid' => 'p']),
+      self::addVariation('A', ['relationships' => self::of('p', 'lid')]),
+      $bad,
+    ];
+    $results = $this->results($operations);
+    $this->assertSame(['created', 'created', '422'], [
+      $results[0]['meta']['status'],
+      $results[1]['meta']['status'],
+      $results[2]['errors'][0]['status'],
+    ]);
+    $this->assertSame([$this->variation('A')->id()], $this->variation('A')->getProduct()->getVariationIds());
+    $this->assertSame(['products' => 1, 'variations' => 1, 'orphans' => 0], $this->counts());
+
+    // A product that would have none is refused.
+    $results = $this->results([$this->addProduct('Cup', [], ['lid' => 'p']), $bad]);
+    $this->assertSame(['422', '422'], [$results[0]['errors'][0]['status'], $results[1]['errors'][0]['status']]);
+    $this->assertSame(['products' => 1, 'variations' => 1, 'orphans' => 0], $this->counts());
+  }
+
+  /**
    * A variation that fails takes along only what cannot be without it.
    */
   public function testFailedVariationTakesItsProductAlong(): void {
