@@ -15,7 +15,9 @@ from marshmallow import ValidationError, fields
 
 from mappings.canonical import Ignored, Money, Outcome, PartKind, PartState, PaymentChange, PaymentPart, PaymentState, Review
 from mappings.fields import Exact, Identifier, Instant, Payload
-from mappings.payment_fields import major, order_refs
+from mappings.minor_units import decimal_money
+from mappings.payment_fields import order_refs
+from mappings.raw_codes import raw_code
 
 PREFIX = "net.authorize.payment."
 FETCHED = "transaction.fetched"
@@ -127,7 +129,7 @@ def translate(raw: Any, currency: str) -> PaymentChange | Ignored:
     if told not in (None, "transaction"):
         return Ignored("it is about no transaction")
     transaction = _TRANSACTION.load(event["payload"])
-    amount = None if transaction["authAmount"] is None else major(transaction["authAmount"], currency)
+    amount = None if transaction["authAmount"] is None else decimal_money(transaction["authAmount"], currency)
     change = TOPICS[event["eventType"]](transaction, event["eventDate"], amount)
     return replace(change, order_refs=tuple(dict.fromkeys(order_refs(transaction, ("merchantReferenceId", "invoiceNumber")))))
 
@@ -219,11 +221,11 @@ def _sale(details: Mapping[str, Any], at: datetime, currency: str) -> PaymentCha
         return replace(change, outcome=OUTCOMES.get(status, Outcome.NONE))
     reason = details["responseReasonCode"]
     code = str(reason) if isinstance(reason, int | str) else ""
-    return replace(change, outcome=OUTCOMES.get(status) or REASONS.get(code, Outcome.DECLINED), raw_code=code)
+    return replace(change, outcome=OUTCOMES.get(status) or REASONS.get(code, Outcome.DECLINED), raw_code=raw_code(code))
 
 
 def _amount(first: Decimal | None, second: Decimal | None, currency: str) -> Money:
     found = first if first is not None else second
     if found is None:
         raise ValidationError({"authAmount": ["is not there"]})
-    return major(found, currency)
+    return decimal_money(found, currency)

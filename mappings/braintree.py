@@ -26,7 +26,9 @@ from mappings.canonical import (
     Review,
 )
 from mappings.fields import Exact, Instant, Payload
-from mappings.payment_fields import Currency, major, order_refs
+from mappings.minor_units import Currency, decimal_money
+from mappings.payment_fields import order_refs
+from mappings.raw_codes import raw_code
 
 STATUSES = {
     "authorizing": PaymentState.PENDING,
@@ -244,7 +246,7 @@ def _list(subject: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _amount(transaction: Mapping[str, Any]) -> Money:
-    return major(transaction["amount"], transaction["currency_iso_code"])
+    return decimal_money(transaction["amount"], transaction["currency_iso_code"])
 
 
 def _moved(kind: PartKind, transaction: Mapping[str, Any]) -> PaymentPart:
@@ -260,10 +262,10 @@ def _why(sale: Mapping[str, Any]) -> tuple[str, str]:
         return Outcome.NONE, ""
     if sale["status"] == "gateway_rejected":
         reason = sale["gateway_rejection_reason"] or ""
-        return REJECTIONS.get(reason, Outcome.DECLINED), reason
+        return REJECTIONS.get(reason, Outcome.DECLINED), raw_code(reason)
     code = sale["processor_response_code"] or ""
     network = sale["status"] == "failed" or code.startswith("3")
-    return PROCESSOR.get(code, Outcome.PROVIDER_ERROR if network else Outcome.DECLINED), code
+    return PROCESSOR.get(code, Outcome.PROVIDER_ERROR if network else Outcome.DECLINED), raw_code(code)
 
 
 def _dispute(subject: Mapping[str, Any], at: datetime) -> PaymentChange | Ignored:
@@ -279,13 +281,13 @@ def _dispute_part(dispute: Mapping[str, Any]) -> PaymentPart:
     amount = dispute["amount"] if dispute["amount_disputed"] is None else dispute["amount_disputed"]
     state = DISPUTES.get(dispute["status"], PartState.OPENED)
     counts = state is not PartState.WON and dispute["kind"] != "retrieval"
-    return PaymentPart(PartKind.DISPUTE, dispute["id"], major(amount, dispute["currency_iso_code"]), counts, state)
+    return PaymentPart(PartKind.DISPUTE, dispute["id"], decimal_money(amount, dispute["currency_iso_code"]), counts, state)
 
 
 def _disbursement(subject: Mapping[str, Any], at: datetime) -> PayoutChange:
     paid = _DISBURSEMENT.load(subject.get("disbursement") or {})
     state = {"true": PayoutState.PAID, "false": PayoutState.FAILED}.get(paid["success"] or "", PayoutState.PENDING)
-    return PayoutChange(paid["id"], at, state, major(paid["amount"], paid["merchant_account"]["currency_iso_code"]))
+    return PayoutChange(paid["id"], at, state, decimal_money(paid["amount"], paid["merchant_account"]["currency_iso_code"]))
 
 
 def _reviewed(subject: Mapping[str, Any], at: datetime, decisions: Mapping[str, str]) -> PaymentChange | Ignored:

@@ -25,7 +25,9 @@ from mappings.canonical import (
     SettledPart,
 )
 from mappings.fields import Exact, Instant, Payload
-from mappings.payment_fields import Currency, Minor, minor, order_refs
+from mappings.minor_units import Currency, Minor, money
+from mappings.payment_fields import order_refs
+from mappings.raw_codes import raw_code
 
 STATUSES = {
     "pending_customer_approval": PaymentState.PENDING,
@@ -193,14 +195,14 @@ def translate(raw: Any, metadata_keys: Sequence[str]) -> PaymentChange | PayoutC
 def _with_cause(change: PaymentChange, cause: str) -> PaymentChange:
     if change.state is not PaymentState.FAILED:
         return change
-    return replace(change, outcome=OUTCOMES.get(cause, Outcome.DECLINED), raw_code=cause)
+    return replace(change, outcome=OUTCOMES.get(cause, Outcome.DECLINED), raw_code=raw_code(cause))
 
 
 def _payment(raw: Any, metadata_keys: Sequence[str]) -> PaymentChange:
     """A payment with its refunds and events. Debits fail late: what was confirmed may not count any more."""
     whole = _WHOLE_PAYMENT.load(raw)
     payment, status = whole["payment"], whole["payment"]["status"]
-    total = minor(payment["amount"], payment["currency"], {})
+    total = money(payment["amount"], payment["currency"], {})
     state = STATUSES.get(status, PaymentState.PENDING)
     history = sorted(whole["events"], key=lambda event: event["created_at"])
     parts = []
@@ -224,7 +226,7 @@ def _last_cause(history: Sequence[Mapping[str, Any]]) -> str:
 
 def _refund(refund: Mapping[str, Any]) -> PaymentPart:
     state = REFUNDS.get(refund["status"] or "", PartState.PENDING)
-    amount = minor(refund["amount"], refund["currency"], {})
+    amount = money(refund["amount"], refund["currency"], {})
     return PaymentPart(PartKind.REFUND, refund["id"], amount, state not in (PartState.FAILED, PartState.REVERSED), state)
 
 
@@ -232,11 +234,11 @@ def _payout(raw: Any, metadata_keys: Sequence[str]) -> PayoutChange:
     whole = _WHOLE_PAYOUT.load(raw)
     payout, at = whole["payout"], whole["created_at"]
     currency = payout["currency"]
-    fee = None if payout["deducted_fees"] is None else minor(payout["deducted_fees"], currency, {})
+    fee = None if payout["deducted_fees"] is None else money(payout["deducted_fees"], currency, {})
     moved = [item for item in whole["items"] if item["links"] and (item["links"]["payment"] or item["links"]["refund"])]
     parts = tuple(_item(item, currency) for item in moved)
     state = PAYOUTS.get(payout["status"], PayoutState.PENDING)
-    return PayoutChange(payout["id"], at, state, minor(payout["amount"], currency, {}), fee, parts)
+    return PayoutChange(payout["id"], at, state, money(payout["amount"], currency, {}), fee, parts)
 
 
 def _item(item: Mapping[str, Any], currency: str) -> SettledPart:
@@ -244,9 +246,9 @@ def _item(item: Mapping[str, Any], currency: str) -> SettledPart:
     amount: Decimal = item["amount"]
     if amount != amount.to_integral_value():
         raise ValidationError({"items.amount": ["expected whole minor units"]})
-    gross, links = minor(int(amount), currency, {}), item["links"]
+    gross, links = money(int(amount), currency, {}), item["links"]
     name = links["refund"] if "refund" in item["type"] and links["refund"] else links["payment"] or links["refund"]
-    return SettledPart(name, item["type"], gross, minor(0, currency, {}), gross, links["payment"] or "")
+    return SettledPart(name, item["type"], gross, money(0, currency, {}), gross, links["payment"] or "")
 
 
 FETCHED: dict[str, Callable[[Any, Sequence[str]], PaymentChange | PayoutChange]] = {"fetched_payment": _payment, "fetched_payout": _payout}

@@ -12,7 +12,9 @@ from marshmallow import fields
 
 from mappings.canonical import Ignored, Outcome, PartKind, PartState, PaymentChange, PaymentPart, PaymentState, Review
 from mappings.fields import Instant, Payload
-from mappings.payment_fields import Currency, Minor, minor, order_refs
+from mappings.minor_units import Currency, Minor, money
+from mappings.payment_fields import order_refs
+from mappings.raw_codes import raw_code
 
 STATES = {
     "SUBMITTED": PaymentState.PENDING,
@@ -115,7 +117,7 @@ def translate(raw: Any, exponents: Mapping[str, int], states: Mapping[str, str])
     state = PaymentState(states[word]) if word in states else STATES.get(word, PaymentState.PENDING)
     refs = (request["payment_request_reference"],) if request["payment_request_reference"] else ()
     at, outcome = event["metadata"]["occurred_at"], OUTCOMES.get(word, Outcome.NONE)
-    code = word if state is PaymentState.FAILED else ""
+    code = raw_code(word) if state is PaymentState.FAILED else ""
     return PaymentChange(request["payment_request_id"], at, state, None, (), refs, outcome, code)
 
 
@@ -145,17 +147,17 @@ def _order(event: Mapping[str, Any], exponents: Mapping[str, int]) -> PaymentCha
     if state is PaymentState.AUTHORIZED and review is Review.HOLD:
         state = PaymentState.PENDING
     refs = order_refs(order, ("merchant_reference1", "merchant_reference2"))
-    total = minor(order["order_amount"], order["purchase_currency"], exponents)
+    total = money(order["order_amount"], order["purchase_currency"], exponents)
     outcome = OUTCOMES.get(order["status"], Outcome.NONE)
     return PaymentChange(order["order_id"], at, state, total, parts, refs, outcome, review=review)
 
 
 def _parts(order: Mapping[str, Any], exponents: Mapping[str, int]) -> tuple[PaymentPart, ...]:
     currency, name = order["purchase_currency"], order["order_id"]
-    made = [_part(PartKind.CAPTURE, one["capture_id"], minor(one["captured_amount"], currency, exponents)) for one in order["captures"]]
+    made = [_part(PartKind.CAPTURE, one["capture_id"], money(one["captured_amount"], currency, exponents)) for one in order["captures"]]
     # Old refunds have no id; the list only grows, so that the place in it is one.
     for place, one in enumerate(order["refunds"], 1):
-        made.append(_part(PartKind.REFUND, one["refund_id"] or f"{name}/refund{place}", minor(one["refunded_amount"], currency, exponents)))
+        made.append(_part(PartKind.REFUND, one["refund_id"] or f"{name}/refund{place}", money(one["refunded_amount"], currency, exponents)))
     return tuple(made)
 
 

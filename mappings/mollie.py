@@ -26,6 +26,7 @@ from mappings.canonical import (
 )
 from mappings.fields import Instant, Payload
 from mappings.payment_fields import Amount, order_refs
+from mappings.raw_codes import raw_code
 
 STATUSES = {
     "open": PaymentState.PENDING,
@@ -161,7 +162,7 @@ def _payment(entity: Mapping[str, Any], at: datetime) -> PaymentChange:
     change = PaymentChange(payment["id"], at, STATUSES.get(status, PaymentState.PENDING), payment["amount"], tuple(parts))
     if status == "failed":
         reason = (payment["details"] or {}).get("failureReason") or ""
-        return replace(change, outcome=OUTCOMES.get(reason, Outcome.DECLINED), raw_code=reason)
+        return replace(change, outcome=OUTCOMES.get(reason, Outcome.DECLINED), raw_code=raw_code(reason))
     return replace(change, outcome=_OVER.get(status, Outcome.NONE))
 
 

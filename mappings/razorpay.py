@@ -25,7 +25,9 @@ from mappings.canonical import (
     PayoutState,
 )
 from mappings.fields import Payload, UnixTime
-from mappings.payment_fields import Currency, Minor, minor, order_refs
+from mappings.minor_units import Currency, Minor, money
+from mappings.payment_fields import order_refs
+from mappings.raw_codes import raw_code
 
 STATUSES = {
     "created": PaymentState.PENDING,
@@ -133,7 +135,7 @@ class Event:
 
     def money(self, entity: Mapping[str, Any], key: str = "amount") -> Money:
         """An amount of an entity."""
-        return minor(entity[key], entity["currency"], self.exponents)
+        return money(entity[key], entity["currency"], self.exponents)
 
 
 def translate(raw: Any, notes_keys: Sequence[str], exponents: Mapping[str, int]) -> PaymentChange | PayoutChange | Ignored:
@@ -186,7 +188,7 @@ def _payment(event: Event) -> PaymentChange:
     if state is not PaymentState.FAILED:
         return change
     reason, code = payment["error_reason"] or "", payment["error_code"] or ""
-    return replace(change, outcome=OUTCOMES.get(reason, OUTCOMES.get(code, Outcome.DECLINED)), raw_code=reason or code)
+    return replace(change, outcome=OUTCOMES.get(reason, OUTCOMES.get(code, Outcome.DECLINED)), raw_code=raw_code(reason or code))
 
 
 def _refund(event: Event) -> PaymentChange:

@@ -28,7 +28,8 @@ from mappings.canonical import (
     Review,
 )
 from mappings.fields import Exact, Identifier, Instant, UnixTime
-from mappings.payment_fields import Currency, Minor, major, minor
+from mappings.minor_units import Currency, Minor, decimal_money, money
+from mappings.raw_codes import raw_code
 from mappings.rules import Refused
 
 _OF_PARTS = (PaymentState.PARTIALLY_CAPTURED, PaymentState.PARTIALLY_REFUNDED, PaymentState.REFUNDED, PaymentState.DISPUTED)
@@ -142,10 +143,7 @@ def _money(raw: Any, table: Table, needed: bool) -> Money | None:
     amount = _field(raw, table, "amount", Minor().deserialize if table.is_minor else Exact().deserialize, needed)
     if amount is None or currency is None:
         return None
-    try:
-        return minor(amount, currency, table.exponents) if table.is_minor else major(amount, currency)
-    except ValidationError as error:
-        raise ValidationError({"amount": error.messages}) from None
+    return money(amount, currency, table.exponents) if table.is_minor else decimal_money(amount, currency)
 
 
 def _id(value: Any) -> str:
@@ -163,7 +161,7 @@ def _state(word: str, raw: Any, table: Table) -> PaymentChange:
     change = replace(_change(raw, table), state=state, amount=_money(raw, table, needed=state is PaymentState.CAPTURED))
     if state is PaymentState.FAILED:
         code = _field(raw, table, "code", _id, needed=False) or ""
-        return replace(change, outcome=table.outcomes.get(code, Outcome.DECLINED), raw_code=code)
+        return replace(change, outcome=table.outcomes.get(code, Outcome.DECLINED), raw_code=raw_code(code))
     if state is not PaymentState.CAPTURED or change.amount is None:
         return change
     part = _field(raw, table, "part", _id, needed=False) or change.remote_id

@@ -19,7 +19,8 @@ from middleware.connectors._http import Http
 from middleware.errors import Rejected, Transient, Unauthorized, Unreadable
 from middleware.ports import Delivery, Effect, Inbound
 from middleware.settings import Connection
-from middleware.wire.webhooks import exact_json, fingerprint, json_object, said_at, signer, unreadable, usable
+from middleware.wire.payment_calls import BROKEN, code
+from middleware.wire.webhooks import exact_json, fingerprint, json_object, said_at, sample, signer, unreadable, usable
 
 
 class _About(msgspec.Struct):
@@ -73,7 +74,7 @@ class Connector:
         secret = signer(self._keys, request.body, [given.lower()] if kind.lower() == "sha512" else [], "sha512")
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             return (unreadable(request.body, secret),)
         about = str(event.payload.id)
         transaction = about if event.payload.entity == "transaction" and _ID.fullmatch(about) else ""
@@ -82,6 +83,11 @@ class Connector:
         if transaction and event.type == f"{words.PREFIX}fraud.approved":
             return found, replace(found, delivery_id=f"{event.notification}#hint", hint=True)
         return (found,)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a type that means nothing to us."""
+        event = {"notificationId": "self-test", "eventType": "self.test", "eventDate": at, "payload": {"entityName": "self_test"}}
+        return sample("x-anet-signature", "sha512=", event, self._keys[0], at, algorithm="sha512")
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event or answer to what it says of one payment; raises `Unreadable`, naming fields and never values."""
@@ -119,7 +125,8 @@ def _details(answer: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(messages, dict) and messages.get("resultCode") == "Ok" and isinstance(details, dict):
         return {name: details[name] for name in words.KEPT if name in details}
     listed = messages.get("message") if isinstance(messages, dict) else None
-    codes = [str(one.get("code"))[:10] for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    told = [code(one.get("code")) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    codes = [one for one in told if one]
     if _BAD_CREDENTIALS & set(codes):
         raise Unauthorized(f"{codes[0]}: the credentials are not accepted")
     if _BUSY & set(codes):

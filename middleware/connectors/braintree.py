@@ -36,6 +36,7 @@ class Connector:
     LANE = "payments"
     PROOF = "SDK: its signatures, its sample notifications, the requests that it would send"
     API_VERSION = "6"
+    HANDSHAKE = "bt_challenge"
     CREDENTIALS: Mapping[str, str] = {
         "public_key": "public key of the API user; webhooks are signed for it too",
         "private_key": "private key of the API user; hints are fetched and money is moved with it",
@@ -90,6 +91,15 @@ class Connector:
         digest = "sha256:" + hashlib.sha256(payload.encode()).hexdigest()
         hint = kind in words.HINTS and bool(subject)
         return (Delivery(digest, kind, subject or digest, body, at, hint=hint, secret=secret),)
+
+    def greet(self, token: str) -> str:
+        """Answer the challenge with which a webhook is set up, by the first key pair."""
+        return wire.greeting(token, self._pairs)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """The notification with which Braintree tests a webhook."""
+        body = wire.write_xml({"notification": {"timestamp": at, "kind": "check", "subject": {"check": True}}})
+        return Inbound({"content-type": "application/x-www-form-urlencoded"}, wire.form(body, self._pairs[0]), "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one notification or answer to what it says; raises `Unreadable`, naming fields and never values."""

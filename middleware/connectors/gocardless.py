@@ -15,13 +15,14 @@ from marshmallow import ValidationError
 from mappings import gocardless as words
 from mappings.canonical import Message, PaymentState
 from mappings.fields import field_names
-from mappings.payment_fields import order_refs, units_of
+from mappings.payment_fields import order_refs
 from middleware.connectors._http import Http, Reply
 from middleware.errors import Rejected, UnknownOutcome, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import gocardless as wire
-from middleware.wire.webhooks import fingerprint, said_at, signer, usable
+from middleware.wire.payment_calls import BROKEN, amount_of, minor_amount
+from middleware.wire.webhooks import fingerprint, said_at, sample, signer, usable
 
 
 class Connector:
@@ -53,11 +54,16 @@ class Connector:
         secret = signer(self._keys, request.body, [request.headers.get("webhook-signature", "")])
         return wire.deliveries(request.body, secret)
 
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a kind that means nothing to us."""
+        event = {"id": "EVSELFTEST", "created_at": at, "resource_type": "self_test", "action": "created", "links": {}}
+        return sample("webhook-signature", "", {"events": [event]}, self._keys[0], at)
+
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event or answer to what it says; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._metadata_keys)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -81,7 +87,7 @@ class Connector:
 
         https://developer.gocardless.com/api-reference#refunds-create-a-refund
         """
-        name, money = wire.id_of(effect.payload["payment"]), effect.payload.get("amount")
+        name, money = wire.id_of(effect.payload["payment"]), amount_of(effect)
         earlier = self.find_operation(effect)
         if earlier:
             return earlier
@@ -89,7 +95,7 @@ class Connector:
         so_far, total = payment.get("amount_refunded") or 0, payment.get("amount")
         if not isinstance(so_far, int) or not isinstance(total, int):
             raise Rejected("the payment names no amounts", field="amount")
-        amount = units_of(money, {}) if isinstance(money, Mapping) else total - so_far
+        amount = minor_amount(money, {}) if money else total - so_far
         metadata = {"waybill": effect.key, "reference": str(effect.payload.get("reference") or "")[:500]}
         asked = {"amount": amount, "total_amount_confirmation": so_far + amount, "links": {"payment": name}, "metadata": metadata}
         reply = self._call("POST", "/refunds", key=effect.key, json={"refunds": asked}, accept=frozenset({200, 201, 409}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,13 +17,13 @@ from marshmallow import ValidationError
 from mappings import klarna as words
 from mappings.canonical import Message
 from mappings.fields import field_names
-from mappings.payment_fields import units_of
 from middleware.connectors._http import SUCCESS, Http, Reply
 from middleware.errors import Refused, Rejected, SignatureRefused, UnknownOutcome, Unreadable, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import klarna as wire
-from middleware.wire.webhooks import fingerprint, json_object, said_at, unreadable
+from middleware.wire.payment_calls import BROKEN, amount_of, minor_amount
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, unreadable
 
 
 class _Metadata(msgspec.Struct):
@@ -84,7 +85,7 @@ class Connector:
         secret = wire.verify(request, self._keys)
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             return (unreadable(request.body, secret),)
         about = event.metadata
         if about.live is not None and about.live != self.connection.live:
@@ -92,11 +93,18 @@ class Connector:
         subject = event.payload.payment_request_id or about.event_id
         return (Delivery(about.event_id, about.event_type, subject, request.body, about.occurred_at, secret=secret),)
 
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a type that means nothing to us."""
+        about = {"event_type": "self.test", "event_id": "self-test", "occurred_at": at, "live": self.connection.live}
+        name, key = self._keys[0]
+        made = sample("klarna-signature", "", {"metadata": about, "payload": {}}, key, at)
+        return replace(made, headers={**made.headers, "klarna-signing-key-id": name})
+
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event or answer to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._exponents, self._states)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -154,11 +162,8 @@ class Connector:
         return json_object(self._call("GET", f"/orders/{name}"))
 
     def _amount(self, effect: Effect) -> int | None:
-        money = effect.payload.get("amount")
-        try:
-            return units_of(money, self._exponents) if isinstance(money, Mapping) else None
-        except ValueError as error:
-            raise Rejected(str(error), field="amount") from None
+        money = amount_of(effect)
+        return minor_amount(money, self._exponents) if money else None
 
     def _whole_number(self, order: Mapping[str, Any], name: str) -> int:
         found = order.get(name)

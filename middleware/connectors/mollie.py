@@ -22,7 +22,8 @@ from middleware.errors import Refused, Rejected, SignatureRefused, Unreadable, W
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.mollie import created, decode_event, explain, is_hint, listed, next_page, payment_id, receipt
-from middleware.wire.webhooks import fingerprint, json_object, said_at, signer, unreadable, usable
+from middleware.wire.payment_calls import BROKEN
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, unreadable, usable
 
 _CLASSIC = re.compile(rb"id=(tr_[A-Za-z0-9]{1,64})")
 _EMBED = {"embed": "captures,refunds,chargebacks"}
@@ -66,7 +67,7 @@ class Connector:
         secret = signer(self._keys, request.body, given)
         try:
             event = decode_event(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             return (unreadable(request.body, secret),)
         entity = event.embedded.entity if event.embedded else None
         if entity and entity.mode:
@@ -75,11 +76,16 @@ class Connector:
         hint = event.type in words.TOPICS and subject.startswith("tr_") and is_hint(entity)
         return (Delivery(event.id, event.type, subject, request.body, event.createdAt, hint=hint, secret=secret),)
 
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a type that means nothing to us."""
+        event = {"resource": "event", "id": "event_self_test", "type": "self.test", "entityId": "self_test", "createdAt": at}
+        return sample("x-mollie-signature", "sha256=", event, self._keys[0], at)
+
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment or payout; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._metadata_keys)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None

@@ -14,12 +14,12 @@ from marshmallow import ValidationError
 from mappings import razorpay as words
 from mappings.canonical import Message
 from mappings.fields import field_names
-from mappings.payment_fields import units_of
 from middleware.connectors._http import Http, Reply
 from middleware.errors import CallError, Rejected, UnknownOutcome, Unreadable
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
-from middleware.wire.webhooks import fingerprint, json_object, said_at, signer, unreadable, usable
+from middleware.wire.payment_calls import BROKEN, amount_of, code, minor_amount
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, unreadable, usable
 
 
 class _Identified(msgspec.Struct):
@@ -85,17 +85,22 @@ class Connector:
         name = request.headers.get("x-razorpay-event-id", "")
         try:
             event = _DECODE(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             return (unreadable(request.body, secret),)
         name = name or "sha256:" + hashlib.sha256(request.body).hexdigest()
         occurred_at = datetime.fromtimestamp(event.created_at, UTC)
         return (Delivery(name, event.event, _subject(event.payload) or name, request.body, occurred_at, secret=secret),)
 
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a name that means nothing to us."""
+        event = {"entity": "event", "event": "self.test", "payload": {}, "created_at": int(at.timestamp())}
+        return sample("x-razorpay-signature", "", event, self._keys[0], at)
+
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment or settlement; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._notes_keys, self._exponents)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -108,9 +113,9 @@ class Connector:
 
     def capture_payment(self, effect: Effect) -> Receipt:
         """Capture all that was authorized, which Razorpay wants named. https://razorpay.com/docs/api/payments/capture"""
-        name, money = _id(effect.payload["payment"]), effect.payload.get("amount")
-        if isinstance(money, Mapping):
-            asked = {"amount": self._units(money), "currency": str(money["currency"])}
+        name, money = _id(effect.payload["payment"]), amount_of(effect)
+        if money:
+            asked = {"amount": minor_amount(money, self._exponents), "currency": money.currency}
         else:
             payment = json_object(self._call("GET", f"/v1/payments/{name}"))
             asked = {"amount": payment.get("amount"), "currency": payment.get("currency")}
@@ -118,8 +123,8 @@ class Connector:
 
     def refund_payment(self, effect: Effect) -> Receipt:
         """Refund a part, or all without an amount. https://razorpay.com/docs/api/refunds/create-normal"""
-        money = effect.payload.get("amount")
-        amount = {"amount": self._units(money)} if isinstance(money, Mapping) else {}
+        money = amount_of(effect)
+        amount = {"amount": minor_amount(money, self._exponents)} if money else {}
         notes = {name: str(effect.payload[name])[:255] for name in ("reason", "reference") if effect.payload.get(name)}
         # The header takes ten letters or more of a small alphabet.
         headers = {"X-Refund-Idempotency": hashlib.sha256(effect.key.encode()).hexdigest()[:40]}
@@ -155,18 +160,17 @@ class Connector:
         event = {"event": "payment.fetched", "created_at": int(at.timestamp()), "payload": payload}
         return Delivery(f"{name}#{fingerprint(payload)[:32]}", "payment.fetched", name, msgspec.json.encode(event), at)
 
-    def _units(self, money: Mapping[str, Any]) -> int:
-        try:
-            return units_of(money, self._exponents)
-        except ValueError as error:
-            raise Rejected(str(error), field="amount") from None
-
     def _call(self, method: str, path: str, headers: Mapping[str, str] | None = None, **rest: Any) -> Reply:
         try:
             auth = tuple(self.connection.credentials[name].reveal() for name in ("key_id", "key_secret"))
         except KeyError as missing:
             raise Rejected(f"the connection has no credential {missing.args[0]}", field=f"credentials.{missing.args[0]}") from None
-        return self.http.request(method, path, headers=headers, auth=(auth[0], auth[1]), explain=_explain, **rest)
+        try:
+            return self.http.request(method, path, headers=headers, auth=(auth[0], auth[1]), explain=_explain, **rest)
+        except Rejected as error:
+            if error.http_status == 409:  # the first request with this key is still under way
+                raise UnknownOutcome(error.reason, status=409) from error
+            raise
 
 
 def _subject(payload: _Payload) -> str:
@@ -207,5 +211,5 @@ def _explain(reply: Reply) -> tuple[str, str]:
     error = said.get("error") if isinstance(said, dict) else None
     if not isinstance(error, dict):
         return "", ""
-    named = [str(error[name])[:80] for name in ("code", "reason") if isinstance(error.get(name), str)]
-    return " ".join(named), str(error.get("field") or "")[:80]
+    named = [code(error.get(name)) for name in ("code", "reason")]
+    return " ".join(filter(None, named)), code(error.get("field"))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from marshmallow import ValidationError
 
 from mappings import standardwebhooks as words
@@ -19,7 +20,7 @@ from middleware.connectors._http import Http
 from middleware.errors import Unreadable, WrongEnvironment
 from middleware.ports import Delivery, Inbound
 from middleware.settings import Connection
-from middleware.wire.standard_webhooks import key_of, verify
+from middleware.wire.standard_webhooks import key_of, signed, verify
 from middleware.wire.webhooks import exact_json, unreadable
 
 
@@ -65,6 +66,11 @@ class Connector:
         signed_at = datetime.fromtimestamp(int(_standard(request.headers)["webhook-timestamp"]), UTC)
         about = str(subject) if isinstance(subject, str | int) and subject != "" else message_id
         return (Delivery(message_id, topic, about, request.body, signed_at, secret=secret),)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a topic that no table knows."""
+        body = msgspec.json.encode({"type": "self.test", "timestamp": at})
+        return Inbound(signed("msg_self_test", at, body, self._keys[0]), body, "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event by the table; raises `Unreadable`, naming paths and never values."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
@@ -22,8 +22,11 @@ from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
 from middleware.errors import SignatureRefused
 from middleware.secret import Secret
+from middleware.wire.payment_calls import code
 
 _FOREIGN = re.compile(rb"[^A-Za-z0-9+=/\n]")
+_CHALLENGE = re.compile(r"[a-f0-9]{20,32}\n?")
+_DIGITS = re.compile(r"[^0-9]")
 _DEEPEST = 40
 KeyPair = tuple[str, str]
 
@@ -57,14 +60,36 @@ def verify(signature: str, payload: str, pairs: Sequence[KeyPair]) -> int:
     text = payload.encode("utf-8", "surrogatepass")
     if _FOREIGN.search(text):
         raise SignatureRefused("bt_payload holds what is no base64")
+    if _CHALLENGE.fullmatch(payload):
+        raise SignatureRefused("bt_payload is a challenge, which anybody can have signed")
     given = [pair.split("|") for pair in signature.split("&") if "|" in pair]
     for index, (public, private) in enumerate(pairs):
         mine = next((pair[1] for pair in given if len(pair) == 2 and pair[0] == public), "")
-        key = hashlib.sha1(private.encode(), usedforsecurity=False).digest()
         for signed in (text, text + b"\n"):
-            if mine and hmac.compare_digest(hmac.digest(key, signed, "sha1").hex().encode(), mine.encode("utf-8", "replace")):
+            if mine and hmac.compare_digest(_signature(signed, private).encode(), mine.encode("utf-8", "replace")):
                 return index
     raise SignatureRefused("no signature matches" if pairs else "the connection has no secret")
+
+
+def form(body: bytes, pair: KeyPair) -> bytes:
+    """A form as Braintree would post it."""
+    payload = base64.encodebytes(body).decode()
+    return urlencode({"bt_signature": f"{pair[0]}|{_signature(payload.encode(), pair[1])}", "bt_payload": payload}).encode()
+
+
+def _signature(signed: bytes, private: str) -> str:
+    return hmac.digest(hashlib.sha1(private.encode(), usedforsecurity=False).digest(), signed, "sha1").hex()
+
+
+def greeting(challenge: str, pairs: Sequence[KeyPair]) -> str:
+    """What Braintree is told that asks, before a first webhook, whether anybody is here; "" for what is no challenge.
+
+    https://developer.paypal.com/braintree/docs/guides/webhooks/create
+    """
+    if not pairs or not _CHALLENGE.fullmatch(challenge) or challenge.endswith("\n"):
+        return ""
+    public, private = pairs[0]
+    return f"{public}|{_signature(challenge.encode(), private)}"
 
 
 def decoded(payload: str) -> bytes:
@@ -121,5 +146,5 @@ def error_codes(value: Any) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
         return []
     if isinstance(value.get("code"), str) and "attribute" in value:
-        return [(value["code"][:20], str(value["attribute"])[:80])]
+        return [(_DIGITS.sub("", value["code"])[:10], code(value["attribute"]))]
     return [found for inner in value.values() for found in error_codes(inner)]

@@ -12,6 +12,7 @@ import msgspec
 from mappings.gocardless import ASKED
 from middleware.errors import CallError, Rejected
 from middleware.ports import Delivery, Receipt
+from middleware.wire.payment_calls import BROKEN, code
 from middleware.wire.webhooks import Answer, json_object, unreadable
 
 _ID = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -37,7 +38,7 @@ def deliveries(body: bytes, secret: int) -> tuple[Delivery, ...]:
     """Every event of a batch as a delivery of its own; what is none is kept under its digest."""
     try:
         events = _DECODE_BATCH(body).events
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BROKEN:
         events = []
     return tuple(_delivery(bytes(raw), secret) for raw in events) or (unreadable(body, secret),)
 
@@ -45,7 +46,7 @@ def deliveries(body: bytes, secret: int) -> tuple[Delivery, ...]:
 def _delivery(raw: bytes, secret: int) -> Delivery:
     try:
         event = _DECODE(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BROKEN:
         return unreadable(raw, secret)
     kind = event.resource_type
     subject = (event.links or {}).get(ASKED.get(kind, kind.removesuffix("s"))) or ""
@@ -97,8 +98,8 @@ def made_before(reply: Answer) -> Receipt | None:
 def explain(reply: Answer) -> tuple[str, str]:
     """The type and the reasons or fields; messages may repeat values. https://developer.gocardless.com/api-reference#api-usage-errors"""
     errors = _errors(reply)
-    reasons = [str(error["reason"])[:60] for error in errors if isinstance(error.get("reason"), str)]
-    named = [str(error["field"])[:60] for error in errors if isinstance(error.get("field"), str)]
+    reasons = [reason for error in errors if (reason := code(error.get("reason")))]
+    named = [field for error in errors if (field := code(error.get("field")))]
     return " ".join(reasons[:3]), named[0] if named else ""
 
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from middleware.errors import CallError, Rejected, SignatureRefused, Unauthorized
 from middleware.ports import Inbound
 from middleware.secret import Secret
+from middleware.wire.payment_calls import code
 from middleware.wire.webhooks import Answer
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -82,11 +83,10 @@ def explain(reply: Answer) -> tuple[str, str]:
         said = reply.json()
     except CallError:
         return "", ""
-    code = said.get("error_code") if isinstance(said, dict) else None
-    return (code[:80] if isinstance(code, str) else ""), ""
+    return code(said.get("error_code") if isinstance(said, dict) else None), ""
 
 
 def forbidden(reply: Answer) -> Rejected | Unauthorized:
     """What a 403 means: with a code the order does not allow it now, and only without one the credentials are at fault."""
-    code, _ = explain(reply)
-    return Rejected(f"HTTP 403: {code}", status=403) if code else Unauthorized("HTTP 403: the credentials are not accepted", status=403)
+    reason, _ = explain(reply)
+    return Rejected(f"HTTP 403: {reason}", status=403) if reason else Unauthorized("HTTP 403: the credentials are not accepted", status=403)

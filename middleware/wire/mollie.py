@@ -12,6 +12,7 @@ import msgspec
 
 from middleware.errors import CallError, Rejected, UnknownOutcome
 from middleware.ports import Receipt
+from middleware.wire.payment_calls import code, prose
 from middleware.wire.webhooks import Answer
 
 
@@ -108,4 +109,4 @@ def explain(reply: Answer) -> tuple[str, str]:
         return "", ""
     if not isinstance(said, dict):
         return "", ""
-    return str(said.get("title") or "")[:80], str(said.get("field") or "")[:80]
+    return prose(said.get("title")), code(said.get("field"))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from middleware.errors import Rejected, SignatureRefused, UnknownOutcome
-from middleware.ports import Delivery
+from middleware.ports import Delivery, Inbound
 from middleware.secret import Secret
 
 
@@ -43,6 +43,12 @@ def signer(keys: Sequence[bytes], body: bytes, given: Sequence[str], algorithm: 
         if any(hmac.compare_digest(expected, signature) for signature in signatures):
             return index
     raise SignatureRefused("no signature matches" if keys else "the connection has no secret")
+
+
+def sample(header: str, prefix: str, event: Mapping[str, Any], key: bytes, at: datetime, *, algorithm: str = "sha256") -> Inbound:
+    """A request as the provider would sign it: the HMAC of the raw body in hex."""
+    body = msgspec.json.encode(event)
+    return Inbound({header: prefix + hmac.digest(key, body, algorithm).hex()}, body, "", at)
 
 
 def exact_json(body: bytes) -> Any:

@@ -43,6 +43,7 @@ from tests.hostile import JSON, mutations
 with warnings.catch_warnings():  # the SDK deprecates parts of itself while it is imported
     warnings.simplefilter("ignore", DeprecationWarning)
     import braintree
+    from braintree.exceptions.invalid_challenge_error import InvalidChallengeError
     from braintree.exceptions.invalid_signature_error import InvalidSignatureError
     from braintree.util.xml_util import XmlUtil
 
@@ -94,6 +95,36 @@ def test_every_vector_is_judged_as_the_sdk_did(vector: dict[str, Any]) -> None:
         "sha256:" + hashlib.sha256(vector["form"]["bt_payload"].encode()).hexdigest(),
         base64.b64decode(vector["form"]["bt_payload"]),
     )
+
+
+@pytest.mark.parametrize("vector", [one for one in VECTORS if "query" in one], ids=lambda vector: vector["name"])
+def test_a_challenge_is_answered_as_the_sdk_does(vector: dict[str, Any]) -> None:
+    assert connector(PRIVATE).greet(vector["query"]["bt_challenge"]) == vector["expected_body"]
+
+
+@given(challenge=st.text("0123456789abcdefg\n", max_size=40) | st.text("0123456789abcdef", min_size=20, max_size=32))
+@settings(max_examples=500, deadline=None)
+def test_the_sdk_and_we_answer_the_same_challenges(challenge: str) -> None:
+    try:
+        theirs = gateway().webhook_notification.verify(challenge)
+    except InvalidChallengeError:
+        theirs = ""
+    if challenge.endswith("\n"):
+        theirs = ""  # stricter: for the SDK a line end is no letter too many
+    assert connector(PRIVATE).greet(challenge) == theirs
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_what_a_challenge_had_signed_is_no_notification(end: str) -> None:
+    challenge = "20f9f8ed05f77439fe955c977e4c8a53"
+    signature = connector(PRIVATE).greet(challenge)
+    assert sdk_accepts(signature, challenge, PUBLIC, PRIVATE), "the SDK takes it; ours is stricter"
+    with pytest.raises(SignatureRefused, match="challenge"):
+        connector(PRIVATE).read(posted({"bt_signature": signature, "bt_payload": challenge + end}))
+
+
+def test_without_a_key_no_challenge_is_answered() -> None:
+    assert connector().greet("20f9f8ed05f77439fe955c977e4c8a53") == ""
 
 
 def sdk_accepts(signature: str, payload: str, public: str, private: str) -> bool:

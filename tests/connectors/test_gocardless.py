@@ -99,11 +99,13 @@ def test_every_vector_is_judged_as_the_sdk_did(vector: dict[str, Any]) -> None:
 
 
 def sdk_accepts(body: bytes, signature: str, key: str) -> bool:
+    if not signature.isascii():  # it crashes
+        return False
     try:
         webhooks.parse(body, key, signature)
-    except (InvalidSignatureError, TypeError):  # it crashes on letters beyond ASCII
+    except InvalidSignatureError:
         return False
-    except (ValueError, KeyError, AttributeError):  # verified, but no batch
+    except (ValueError, KeyError, AttributeError, TypeError):  # verified, but no batch
         return True
     return True
 
@@ -291,7 +293,7 @@ def test_a_payout_names_its_fee_and_its_parts(status: str, state: PayoutState) -
 
 
 def test_what_no_schema_accepts_names_the_field_and_no_value() -> None:
-    with pytest.raises(Unreadable, match=r"payment\.amount: expected whole minor units") as found:
+    with pytest.raises(Unreadable, match=r"payment\.amount: expected a whole number of minor units") as found:
         translated(whole("confirmed", amount="ada@example.test"))
     assert "ada" not in str(found.value)
 

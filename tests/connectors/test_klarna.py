@@ -253,7 +253,7 @@ def test_what_an_order_says(changes: dict[str, Any], expected: dict[str, Any]) -
 
 
 def test_what_no_schema_accepts_names_the_field_and_no_value() -> None:
-    with pytest.raises(Unreadable, match="order_amount: expected whole minor units") as found:
+    with pytest.raises(Unreadable, match="order_amount: expected a whole number of minor units") as found:
         translated(event("order.fetched", {**SHOWN, "order_amount": "ada@example.test"}))
     assert "ada" not in str(found.value)
 

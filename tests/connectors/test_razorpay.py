@@ -267,7 +267,7 @@ def test_amounts_follow_the_exponents_of_the_account() -> None:
 
 
 def test_what_no_schema_accepts_names_the_field_and_no_value() -> None:
-    with pytest.raises(Unreadable, match="amount: expected whole minor units") as found:
+    with pytest.raises(Unreadable, match="amount: expected a whole number of minor units") as found:
         translated("payment.authorized", payment={**PAYMENT, "amount": "ada@example.test"})
     assert "ada" not in str(found.value)
     with pytest.raises(Unreadable, match=r"payload\.refund\.entity: expected an object"):
@@ -354,6 +354,12 @@ def test_a_refusal_names_code_and_field_and_not_what_razorpay_repeats(api: respo
     assert (found.value.field, "ada" in str(found.value)) == ("amount", False)
 
 
+def test_a_request_whose_first_attempt_is_still_under_way_is_an_unknown_outcome(api: responses.RequestsMock) -> None:
+    api.post(f"{BASE}/v1/payments/pay_1/refund", json={"error": {"code": "BAD_REQUEST_ERROR"}}, status=409)
+    with pytest.raises(UnknownOutcome):
+        connector("s1").refund_payment(effect("refund_payment", amount=PART))
+
+
 def test_an_answer_that_says_nothing_is_an_unknown_outcome_of_what_moves_money(api: responses.RequestsMock) -> None:
     api.post(f"{BASE}/v1/payments/pay_1/capture", json={})
     api.post(f"{BASE}/v1/payments/pay_1/refund", json=[])
@@ -393,7 +399,7 @@ def test_a_back_fill_reads_pages_from_a_window_and_gives_the_oldest_first(api: r
 
 
 def test_an_amount_finer_than_the_accounts_unit_is_rejected() -> None:
-    with pytest.raises(Rejected, match="finer"):
+    with pytest.raises(Rejected, match="no unit that small"):
         connector("s1", exponents={"INR": 0}).capture_payment(effect("capture_payment", amount={"minor": 4001, "currency": "INR"}))
 
 
