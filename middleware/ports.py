@@ -75,6 +75,14 @@ class SignsSamples(Protocol):
 
 
 @runtime_checkable
+class GreetsSubscribers(Protocol):
+    def greet(self, token: str) -> str:
+        """What a system is told that asks, with the query parameter that the connector names in `HANDSHAKE`, whether anybody is here:
+        "" when the token is none. Without this role the token itself is echoed."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: bytes to the canonical model; raises `Unreadable`."""
@@ -359,6 +367,7 @@ OPERATIONS = {
 ROLES: dict[str, type] = {
     "read": ReadsWebhooks,
     "sample_request": SignsSamples,
+    "greet": GreetsSubscribers,
     "translate": Translates,
     "create_order": CreatesOrders,
     "find_order": FindsOrders,
