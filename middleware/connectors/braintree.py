@@ -166,7 +166,8 @@ class Connector:
             made, _ = self._find(name)
             if made.get("order_id") == _mark(effect):
                 return Receipt(name, state=str(made.get("status")))
-        whole = effect.operation == "capture_payment" and not answers.ids_of(sale, kind) and words.is_captured(sale.get("status"))
+        at_once = effect.operation == "capture_payment" and (not effect.payload.get("amount") or effect.payload.get("final"))
+        whole = at_once and not answers.ids_of(sale, kind) and words.is_captured(sale.get("status"))
         return Receipt(above, state=str(sale.get("status"))) if whole else None
 
     def payment_events(self, since: datetime | None) -> Iterator[tuple[Delivery, ...]]:

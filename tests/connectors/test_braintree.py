@@ -594,6 +594,8 @@ def test_an_earlier_attempt_is_found_by_its_mark(api: responses.RequestsMock) ->
 def test_all_at_once_is_found_by_the_status_of_the_sale(api: responses.RequestsMock, status: str, expected: Receipt | None) -> None:
     put(api, transaction(status=status))
     assert connector(PRIVATE).find_operation(effect("capture_payment", amount=None)) == expected
+    assert connector(PRIVATE).find_operation(effect("capture_payment", amount=PART, final=True)) == expected
+    assert connector(PRIVATE).find_operation(effect("capture_payment", amount=PART, final=False)) is None
 
 
 def test_a_refund_of_a_partial_settlement_leads_to_the_whole_sale(api: responses.RequestsMock) -> None:
