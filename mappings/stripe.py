@@ -1,143 +1,53 @@
-"""Stripe's words: event types, payment intent states and decline codes to the canonical model.
+"""Stripe's events of payment intents, charges, refunds, disputes, reviews and payouts to the canonical model.
 
-https://docs.stripe.com/api/events/types · https://docs.stripe.com/payments/paymentintents/lifecycle · https://docs.stripe.com/declines/codes
+https://docs.stripe.com/api/events/types
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import fields, validate
+from mappings import stripe_objects as shapes
+from mappings import stripe_words as words
+from mappings.canonical import Ignored, Money, Outcome, PartKind, PartState, PaymentChange, PaymentPart, PaymentState, PayoutChange, Review
+from mappings.minor_units import decimal_money
 
-from mappings.canonical import Ignored, Money, PartKind, PaymentChange, PaymentPart, PaymentState
-from mappings.fields import Payload, UnixTime
-
-ZERO_DECIMAL = frozenset(["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"])
-"""Currencies whose amounts Stripe sends in major units: https://docs.stripe.com/currencies#zero-decimal."""
-THREE_DECIMAL = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
-
-STATUSES = {
-    "requires_payment_method": PaymentState.PENDING,
-    "requires_confirmation": PaymentState.PENDING,
-    "requires_action": PaymentState.REQUIRES_ACTION,
-    "processing": PaymentState.PENDING,
-    "requires_capture": PaymentState.AUTHORIZED,
-    "canceled": PaymentState.VOIDED,
-    "succeeded": PaymentState.CAPTURED,
-}
-"""PaymentIntent status; an unknown word means pending, never paid."""
-
-OUTCOMES = {
-    "card_declined": "declined",
-    "generic_decline": "declined",
-    "insufficient_funds": "insufficient_funds",
-    "fraudulent": "fraud_suspected",
-    "authentication_required": "authentication_required",
-    "payment_intent_authentication_failure": "authentication_failed",
-    "expired_card": "expired",
-    "processing_error": "provider_error",
-    "lost_card": "declined",
-    "stolen_card": "fraud_suspected",
-}
-
-DISPUTE_OVER = frozenset({"won", "warning_closed", "prevented"})
-REFUND_FAILED = frozenset({"failed", "canceled"})
+_CODE = re.compile(r"[a-z][a-z_]{0,79}")
 
 
-class ErrorSchema(Payload):
-    code = fields.String(load_default="", allow_none=True)
-    decline_code = fields.String(load_default="", allow_none=True)
+_EVENT, _INTENT, _CHARGE, _REFUND = shapes.EventSchema(), shapes.IntentSchema(), shapes.ChargeSchema(), shapes.RefundSchema()
+_DISPUTE, _ABOUT, _PAYOUT = shapes.DisputeSchema(), shapes.AboutSchema(), shapes.PayoutSchema()
 
 
-class IntentSchema(Payload):
-    id = fields.String(required=True)
-    amount = fields.Integer(required=True, strict=True)
-    currency = fields.String(required=True, validate=validate.Length(equal=3))
-    status = fields.String(required=True)
-    amount_received = fields.Integer(load_default=None, allow_none=True, strict=True)
-    latest_charge = fields.Raw(load_default=None, allow_none=True)
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
-    last_payment_error = fields.Nested(ErrorSchema, load_default=None, allow_none=True)
-
-
-class RefundSchema(Payload):
-    id = fields.String(required=True)
-    amount = fields.Integer(required=True, strict=True)
-    currency = fields.String(required=True, validate=validate.Length(equal=3))
-    status = fields.String(load_default="succeeded", allow_none=True)
-    charge = fields.String(load_default=None, allow_none=True)
-    payment_intent = fields.String(load_default=None, allow_none=True)
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict, allow_none=True)
-
-
-class RefundListSchema(Payload):
-    data = fields.List(fields.Nested(RefundSchema), load_default=list)
-
-
-class ChargeSchema(Payload):
-    id = fields.String(required=True)
-    amount = fields.Integer(required=True, strict=True)
-    amount_captured = fields.Integer(load_default=0, strict=True)
-    amount_refunded = fields.Integer(load_default=0, strict=True)
-    currency = fields.String(required=True, validate=validate.Length(equal=3))
-    captured = fields.Boolean(load_default=False)
-    payment_intent = fields.String(load_default=None, allow_none=True)
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
-    refunds = fields.Nested(RefundListSchema, load_default=None, allow_none=True)
-
-
-class DisputeSchema(Payload):
-    id = fields.String(required=True)
-    amount = fields.Integer(required=True, strict=True)
-    currency = fields.String(required=True, validate=validate.Length(equal=3))
-    status = fields.String(required=True)
-    charge = fields.String(load_default=None, allow_none=True)
-    payment_intent = fields.String(load_default=None, allow_none=True)
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict, allow_none=True)
-
-
-class DataSchema(Payload):
-    object = fields.Dict(required=True)
-
-
-class EventSchema(Payload):
-    id = fields.String(required=True)
-    type = fields.String(required=True)
-    created = UnixTime(required=True)
-    data = fields.Nested(DataSchema, required=True)
-
-
-_EVENT, _INTENT, _CHARGE, _REFUND, _DISPUTE = EventSchema(), IntentSchema(), ChargeSchema(), RefundSchema(), DisputeSchema()
-
-
-def translate(raw: Mapping[str, Any], metadata_keys: Sequence[str], exponents: Mapping[str, int]) -> PaymentChange | Ignored:
-    """One event to what it says of one payment; raises marshmallow's ValidationError. `metadata_keys` name the metadata that
-    holds the shop's order id, `exponents` are currencies where the account's differ from `exponent`."""
+def translate(raw: Any, metadata_keys: Sequence[str], exponents: Mapping[str, int]) -> PaymentChange | PayoutChange | Ignored:
+    """One event to what it says; raises marshmallow's ValidationError. `metadata_keys` name the metadata that holds the shop's
+    order id, `exponents` are currencies where the account's differ from `exponent`."""
     kind = raw.get("type") if isinstance(raw, Mapping) else None
     if isinstance(kind, str) and kind not in TOPICS:  # most of what Stripe can send: not worth a schema
-        return Ignored(f"topic {kind} is not used")
+        return Ignored(words.IGNORED.get(kind.partition(".")[0], f"topic {kind[:80]} is not known"))
     event = _EVENT.load(raw)
-    read = TOPICS[event["type"]]
     obj = event["data"]["object"]
-    change = read(obj, event["created"], exponents)
+    change = TOPICS[event["type"]](obj, event["created"], exponents)
     if change is None:
         return Ignored(f"topic {kind} belongs to no payment")
-    metadata = obj.get("metadata") or {}
+    metadata = obj.get("metadata")
+    if not isinstance(change, PaymentChange) or not isinstance(metadata, Mapping):
+        return change
     return replace(change, order_refs=tuple(str(metadata[key]) for key in metadata_keys if metadata.get(key)))
 
 
 def exponent(currency: str, exponents: Mapping[str, int]) -> int:
     """Digits of Stripe's minor unit for a currency."""
-    return exponents.get(currency, 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2)
+    return exponents.get(currency, 0 if currency in words.ZERO_DECIMAL else 3 if currency in words.THREE_DECIMAL else 2)
 
 
 def _money(amount: int, currency: str, exponents: Mapping[str, int]) -> Money:
-    code = currency.upper()
-    return Money.of(Decimal(amount).scaleb(-exponent(code, exponents)), code)
+    return decimal_money(Decimal(amount).scaleb(-exponent(currency, exponents)), currency)
 
 
 def minor(money: Money, exponents: Mapping[str, int]) -> int:
@@ -151,7 +61,9 @@ def _intent(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChan
     parts: tuple[PaymentPart, ...] = ()
     if intent["status"] == "succeeded":
         parts = (PaymentPart(PartKind.CAPTURE, intent["id"], _money(_received(intent), intent["currency"], exponents)),)
-    return PaymentChange(intent["id"], at, STATUSES.get(intent["status"], PaymentState.PENDING), total, parts)
+    state = words.STATUSES.get(intent["status"], PaymentState.PENDING)
+    outcome = words.CANCELLATIONS.get(intent["cancellation_reason"], Outcome.CANCELLED) if state is PaymentState.VOIDED else ""
+    return PaymentChange(intent["id"], at, state, total, parts, outcome=outcome)
 
 
 def _received(intent: Mapping[str, Any]) -> int:
@@ -167,18 +79,39 @@ def _received(intent: Mapping[str, Any]) -> int:
 
 def _failed_intent(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:
     error = _INTENT.load(obj)["last_payment_error"] or {}
-    raw = error.get("decline_code") or error.get("code") or ""
-    change = _intent(obj, at, exponents)
-    return replace(change, state=PaymentState.FAILED, outcome=OUTCOMES.get(raw, "declined"), raw_code=raw)
+    return _failed(_intent(obj, at, exponents), error.get("decline_code") or error.get("code"))
 
 
-def _charge(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
+def _failed(change: PaymentChange, code: str | None) -> PaymentChange:
+    raw = code if code and _CODE.fullmatch(code) else ""
+    return replace(change, state=PaymentState.FAILED, outcome=words.OUTCOMES.get(raw, Outcome.DECLINED), raw_code=raw)
+
+
+def _charge(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:
+    """A payment intent has events of its own for its state; a charge without one is the payment itself."""
     charge = _CHARGE.load(obj)
     payment = charge["payment_intent"] or charge["id"]
     parts = [_refund_part(refund, exponents) for refund in (charge["refunds"] or {}).get("data", [])]
     if charge["captured"]:
         parts.append(PaymentPart(PartKind.CAPTURE, payment, _money(charge["amount_captured"], charge["currency"], exponents)))
-    return PaymentChange(payment, at, None, None, tuple(parts))
+    change = PaymentChange(payment, at, None, None, tuple(parts))
+    if charge["payment_intent"]:
+        return change
+    change = replace(change, state=_charge_state(charge), amount=_money(charge["amount"], charge["currency"], exponents))
+    if charge["status"] != "failed":
+        return change
+    return _failed(change, (charge["outcome"] or {}).get("reason") or charge["failure_code"])
+
+
+def _charge_state(charge: Mapping[str, Any]) -> PaymentState:
+    if charge["status"] != "succeeded":
+        return PaymentState.PENDING
+    return PaymentState.CAPTURED if charge["captured"] else PaymentState.AUTHORIZED
+
+
+def _expired_charge(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:
+    """What was authorized and not taken in time: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method"""
+    return replace(_charge(obj, at, exponents), state=PaymentState.VOIDED, outcome=Outcome.EXPIRED, raw_code="")
 
 
 def _refund(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
@@ -188,40 +121,72 @@ def _refund(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChan
 
 
 def _refund_part(refund: Mapping[str, Any], exponents: Mapping[str, int]) -> PaymentPart:
-    return PaymentPart(
-        PartKind.REFUND, refund["id"], _money(refund["amount"], refund["currency"], exponents), refund["status"] not in REFUND_FAILED
-    )
+    """Old refunds have no status: they are done."""
+    state, counts = words.REFUNDS.get(refund["status"] or "succeeded", words.REFUNDS["pending"])
+    return PaymentPart(PartKind.REFUND, refund["id"], _money(refund["amount"], refund["currency"], exponents), counts, state)
 
 
 def _dispute(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
     dispute = _DISPUTE.load(obj)
     payment = dispute["payment_intent"] or dispute["charge"]
     amount = _money(dispute["amount"], dispute["currency"], exponents)
-    part = PaymentPart(PartKind.DISPUTE, dispute["id"], amount, dispute["status"] not in DISPUTE_OVER)
+    state = words.DISPUTES.get(dispute["status"], PartState.OPENED)
+    part = PaymentPart(PartKind.DISPUTE, dispute["id"], amount, state not in (PartState.WON, PartState.CLOSED), state)
     return PaymentChange(payment, at, None, None, (part,)) if payment else None
 
 
-TOPICS: dict[str, Callable[[Any, datetime, Mapping[str, int]], PaymentChange | None]] = {
-    "payment_intent.created": _intent,
-    "payment_intent.fetched": _intent,
-    "payment_intent.processing": _intent,
-    "payment_intent.requires_action": _intent,
-    "payment_intent.amount_capturable_updated": _intent,
-    "payment_intent.partially_funded": _intent,
-    "payment_intent.succeeded": _intent,
-    "payment_intent.canceled": _intent,
+def _opened_review(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
+    about = _ABOUT.load(obj)
+    payment = about["payment_intent"] or about["charge"]
+    return PaymentChange(payment, at, None, review=Review.HOLD) if payment else None
+
+
+def _closed_review(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | None:
+    opened = _opened_review(obj, at, exponents)
+    return replace(opened, review=words.REVIEWS.get(_ABOUT.load(obj)["closed_reason"], Review.HOLD)) if opened else None
+
+
+def _warning(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange | Ignored | None:
+    """https://docs.stripe.com/api/radar/early_fraud_warnings/object"""
+    if not _ABOUT.load(obj)["actionable"]:
+        return Ignored("the charge of this warning is given back or disputed already")
+    return _opened_review(obj, at, exponents)
+
+
+def _payout(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PayoutChange:
+    """https://docs.stripe.com/api/payouts/object; what it is made of is listed elsewhere."""
+    payout = _PAYOUT.load(obj)
+    state = words.PAYOUTS.get(payout["status"], words.PAYOUTS["pending"])
+    return PayoutChange(payout["id"], at, state, _money(payout["amount"], payout["currency"], exponents))
+
+
+TOPICS: dict[str, Callable[[Any, datetime, Mapping[str, int]], PaymentChange | PayoutChange | Ignored | None]] = {
     "payment_intent.payment_failed": _failed_intent,
-    "charge.succeeded": _charge,
-    "charge.captured": _charge,
-    "charge.updated": _charge,
-    "charge.refunded": _charge,
-    "refund.created": _refund,
-    "refund.updated": _refund,
-    "refund.failed": _refund,
-    "charge.refund.updated": _refund,
-    "charge.dispute.created": _dispute,
-    "charge.dispute.updated": _dispute,
-    "charge.dispute.closed": _dispute,
-    "charge.dispute.funds_withdrawn": _dispute,
-    "charge.dispute.funds_reinstated": _dispute,
+    **dict.fromkeys(
+        [
+            "payment_intent.created",
+            "payment_intent.fetched",
+            "payment_intent.processing",
+            "payment_intent.requires_action",
+            "payment_intent.amount_capturable_updated",
+            "payment_intent.partially_funded",
+            "payment_intent.succeeded",
+            "payment_intent.canceled",
+        ],
+        _intent,
+    ),
+    **dict.fromkeys(
+        ["charge.pending", "charge.succeeded", "charge.failed", "charge.captured", "charge.updated", "charge.refunded"], _charge
+    ),
+    "charge.expired": _expired_charge,
+    **dict.fromkeys(["refund.created", "refund.updated", "refund.failed", "charge.refund.updated"], _refund),
+    **dict.fromkeys(
+        [f"charge.dispute.{what}" for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")], _dispute
+    ),
+    "review.opened": _opened_review,
+    "review.closed": _closed_review,
+    **dict.fromkeys(["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"], _warning),
+    **dict.fromkeys(
+        [f"payout.{what}" for what in ("created", "updated", "paid", "failed", "canceled", "reconciliation_completed")], _payout
+    ),
 }

@@ -2,9 +2,9 @@
 
 A connector file holds `class Connector` with `SYSTEM`, `LANE`, `PROOF`, `OPTIONS`, `CREDENTIALS`, optionally `API_VERSION`,
 `REFUSAL_STATUS`, `ANSWER` (the text that a sender wants to read once its delivery is kept), `SIGNS_TIME` (its webhooks sign when they
-were sent), `HANDSHAKE` (a query parameter that a subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF` (option → the
-credential that it needs), `HAS_ADDRESS` (False: the options name the place, there is no `base_url`), an `__init__(self, connection,
-http)` and the methods of the roles that it plays.
+were sent), `SIGNS_FIELDS` (its signatures cover fields, so that other bytes may say the same), `HANDSHAKE` (a query parameter that a
+subscription wants echoed), `NATIVE_IDEMPOTENCY`, `CREDENTIAL_OF` (option → the credential that it needs), `HAS_ADDRESS` (False: the
+options name the place, there is no `base_url`), an `__init__(self, connection, http)` and the methods of the roles that it plays.
 """
 
 from __future__ import annotations

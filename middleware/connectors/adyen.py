@@ -55,6 +55,7 @@ class Connector:
     PROOF = "SDK (signatures, requests), published OpenAPI description"
     API_VERSION = "Checkout v72, Webhooks v1"
     ANSWER = b"[accepted]"
+    SIGNS_FIELDS = True
     NATIVE_IDEMPOTENCY = ("capture_payment", "void_payment", "refund_payment")
     CREDENTIALS: Mapping[str, str] = {"api_key": "API key that may capture, cancel and refund; only these need it"}
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
@@ -82,6 +83,10 @@ class Connector:
         if live is not None:
             self._check_environment(live)
         return tuple(self._delivery(item) for item in items)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """A standard webhook; nothing in it tells the time."""
+        return Inbound({}, wire.sample(self._keys[0], live=self.connection.live), "", at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one item or platform event to what it says; raises `Unreadable`, naming fields and never values."""

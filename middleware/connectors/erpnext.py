@@ -24,7 +24,7 @@ from middleware.connectors._http import Http, Reply
 from middleware.errors import CallError, Rejected, Unauthorized, Unreadable
 from middleware.ports import Blob, Delivery, Inbound, Page, Record
 from middleware.settings import Connection
-from middleware.wire.erpnext import Feeds, verify
+from middleware.wire.erpnext import SIGNATURE, Feeds, signature, verify
 
 
 class Connector:
@@ -98,6 +98,11 @@ class Connector:
             raise Rejected("the file is none of this site's", field="image")
         reply = self.http.request("GET", quote(path), headers=self._headers(), explain=explain)
         return Blob(name, reply.body, reply.headers.get("content-type", "").partition(";")[0] or mimetypes.guess_type(name)[0] or "")
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """A webhook about a document that no feed reads; nothing in it tells the time."""
+        body = b'{"doctype": "Self Test", "name": "self-test"}'
+        return Inbound({SIGNATURE: signature(self._secrets[0], body)}, body, "", at)
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
         """Verify the signature over the raw body; what a webhook says is a hint, its fields are the merchant's choice."""

@@ -24,6 +24,7 @@ from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, cre
 
 LONGEST_KEY = 45
 LONGEST_REASON = 192
+SELF_TEST_URL = "https://self-test.invalid/"
 
 
 class _Data(msgspec.Struct):
@@ -87,6 +88,14 @@ class Connector:
             return (Delivery(digest, "unreadable", digest, request.body, secret=secret),)
         at = event.created_at if event.created_at.tzinfo else None
         return (Delivery(event.event_id, event.type, _subject(event), request.body, at, secret=secret),)
+
+    def sample_request(self, at: datetime) -> Inbound:
+        """An event of a type that means nothing to us; the address is signed, the time is not."""
+        url = str(self._option["notification_url"] or SELF_TEST_URL)
+        event = {"event_id": "self-test", "type": "self.test", "created_at": at.isoformat(), "data": {"type": "self", "id": "self-test"}}
+        body = msgspec.json.encode(event)
+        headers = {"x-square-hmacsha256-signature": _signature(self._keys[0], url, body).decode()}
+        return Inbound({**headers, "square-environment": "Production" if self.connection.live else "Sandbox"}, body, url, at)
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says; raises `Unreadable`, naming fields and never values."""
@@ -175,8 +184,7 @@ class Connector:
         if not any(key.strip() for key in self._keys) or not url:
             raise SignatureRefused("the connection has no signature key or no address")
         for index, key in enumerate(self._keys):
-            expected = base64.b64encode(hmac.digest(key, url.encode() + request.body, "sha256"))
-            if key.strip() and request.body and hmac.compare_digest(expected, given):
+            if key.strip() and request.body and hmac.compare_digest(_signature(key, url, request.body), given):
                 return index
         raise SignatureRefused("no signature matches")
 
@@ -208,6 +216,10 @@ class Connector:
     def _call(self, method: str, path: str, **request: Any) -> Reply:
         headers = {"Authorization": f"Bearer {credential(self.connection, 'access_token')}", "Square-Version": self.API_VERSION}
         return self.http.request(method, path, headers=headers, explain=explain, **request)
+
+
+def _signature(key: bytes, url: str, body: bytes) -> bytes:
+    return base64.b64encode(hmac.digest(key, url.encode() + body, "sha256"))
 
 
 def _subject(event: _Event) -> str:

@@ -21,6 +21,7 @@ from middleware.connectors._http import Http, Reply
 from middleware.errors import Rejected, SignatureRefused, Stale, UnknownOutcome, Unreadable, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
+from middleware.wire.payment_calls import BROKEN
 
 
 class _Metadata(msgspec.Struct):
@@ -30,6 +31,7 @@ class _Metadata(msgspec.Struct):
 class _Object(msgspec.Struct):
     id: str = ""
     payment_intent: str | None = None
+    charge: Any = None
     metadata: _Metadata | None = None
 
 
@@ -104,7 +106,11 @@ class Connector:
         secret = self._verify(request)
         try:
             event = _DECODE(request.body)
+<<<<<<< HEAD
         except (ValueError, RecursionError):
+=======
+        except BROKEN:
+>>>>>>> h-pay3
             return (self._read_thin(request.body, secret),)
         self._check_environment(event.livemode)
         return (self._delivery(event, request.body, secret),)
@@ -174,13 +180,17 @@ class Connector:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._metadata_keys, self._exponents)
+<<<<<<< HEAD
         except (ValueError, RecursionError):
+=======
+        except BROKEN:
+>>>>>>> h-pay3
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
 
     def _delivery(self, event: _Event, raw: bytes, secret: int) -> Delivery:
-        subject = (event.data.object.payment_intent or event.data.object.id) if event.data else ""
+        subject = _subject(event.data.object) if event.data else ""
         occurred_at = datetime.fromtimestamp(event.created, UTC)
         metadata = event.data.object.metadata if event.data else None
         born = metadata.correlation_id if metadata and _TRACE.fullmatch(metadata.correlation_id) else ""
@@ -208,7 +218,11 @@ class Connector:
     def _read_thin(self, body: bytes, secret: int) -> Delivery:
         try:
             event = _DECODE_THIN(body)
+<<<<<<< HEAD
         except (ValueError, RecursionError):
+=======
+        except BROKEN:
+>>>>>>> h-pay3
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             return Delivery(digest, "unreadable", digest, body, secret=secret)
         self._check_environment(event.livemode)
@@ -232,6 +246,11 @@ class Connector:
         if int(timestamp) < request.received_at.timestamp() - self._tolerance:
             raise Stale(f"signed at {int(timestamp)}, more than {self._tolerance} s ago")
         return index
+
+
+def _subject(obj: _Object) -> str:
+    """The payment that an object is about: an intent, a charge without one, or itself."""
+    return obj.payment_intent or (obj.charge if isinstance(obj.charge, str) else "") or obj.id
 
 
 def _intent_path(payment: str) -> str:

@@ -150,6 +150,14 @@ def test_a_test_event_on_a_live_connection_is_refused_and_the_reverse(live: str 
         connector(KEY, live=not says_live).read(inbound(body))
 
 
+def test_no_byte_of_a_samples_item_can_be_another_one_and_the_door_stays_shut() -> None:
+    good = connector(KEY).sample_request(AT)
+    for place in range(good.body.index(b'"notificationItems'), len(good.body)):
+        changed = good.body[:place] + bytes([good.body[place] ^ 1]) + good.body[place + 1 :]
+        with pytest.raises(Refused):
+            connector(KEY).read(inbound(changed))
+
+
 def platform(body: bytes, key: str = KEY) -> Inbound:
     return inbound(body, {"hmacsignature": generate_payload_sig(body, key).decode()})
 

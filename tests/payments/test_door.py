@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
+from mappings.canonical import Ignored
 from middleware import connectors, inbox
 from middleware.cli import cli
-from middleware.errors import SignatureRefused
+from middleware.connectors._http import Http
+from middleware.errors import Refused, SignatureRefused, Unreadable
 from middleware.payments import selftest
 from middleware.ports import Inbound
 from middleware.runtime import Runtime
@@ -29,7 +32,7 @@ OTHER = "whsec_b2xkLXNlY3JldC1vZi1zdHJpcGU="
 def connection(system: str, **changes: object) -> Connection:
     cls = connectors.connector_class(system)
     credentials = {name: secret("value") for name in cls.CREDENTIALS}
-    made = Connection("mine", system, "http://127.0.0.1:9", (secret("whsec_c2VjcmV0LW9mLXRoZS1zZWxmLXRlc3Q="),), credentials)
+    made = Connection("mine", system, "http://127.0.0.1:9", (secret("5e" * 32),), credentials)  # hex, and base64, and text
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -38,6 +41,27 @@ def test_every_door_that_can_be_tested_does_right(system: str) -> None:
     found = selftest.check(connection(system), NOW)
     assert [(one.what, one.said) for one in found if not one.holds] == []
     assert {"good", "tampered", "signed with another secret"} <= {one.what for one in found}
+
+
+@pytest.mark.parametrize("system", SAMPLED)
+@pytest.mark.parametrize("live", [False, True])
+def test_a_sample_changes_nothing_when_it_is_kept(system: str, live: bool) -> None:
+    mine = connection(system, live=live)
+    connector = connectors.connector_class(system)(mine, Http(mine))
+    (delivery,) = connector.read(connector.sample_request(NOW))
+    with contextlib.suppress(Unreadable):  # kept, shown to a person, and never applied
+        assert delivery.hint or isinstance(connector.translate(delivery.topic, delivery.payload), Ignored)
+
+
+@pytest.mark.parametrize("system", [one for one in SAMPLED if not hasattr(connectors.connector_class(one), "SIGNS_FIELDS")])
+def test_no_byte_of_a_sample_can_be_another_one_and_the_door_stays_shut(system: str) -> None:
+    mine = connection(system)
+    connector = connectors.connector_class(system)(mine, Http(mine))
+    good = connector.sample_request(NOW)
+    for place in range(len(good.body)):
+        changed = good.body[:place] + bytes([good.body[place] ^ 1]) + good.body[place + 1 :]
+        with pytest.raises(Refused):
+            connector.read(replace(good, body=changed))
 
 
 def test_a_door_that_lets_everything_in_is_found(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
