@@ -106,11 +106,7 @@ class Connector:
         secret = self._verify(request)
         try:
             event = _DECODE(request.body)
-<<<<<<< HEAD
-        except (ValueError, RecursionError):
-=======
         except BROKEN:
->>>>>>> h-pay3
             return (self._read_thin(request.body, secret),)
         self._check_environment(event.livemode)
         return (self._delivery(event, request.body, secret),)
@@ -180,11 +176,7 @@ class Connector:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._metadata_keys, self._exponents)
-<<<<<<< HEAD
-        except (ValueError, RecursionError):
-=======
         except BROKEN:
->>>>>>> h-pay3
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -218,11 +210,7 @@ class Connector:
     def _read_thin(self, body: bytes, secret: int) -> Delivery:
         try:
             event = _DECODE_THIN(body)
-<<<<<<< HEAD
-        except (ValueError, RecursionError):
-=======
         except BROKEN:
->>>>>>> h-pay3
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             return Delivery(digest, "unreadable", digest, body, secret=secret)
         self._check_environment(event.livemode)

@@ -63,7 +63,7 @@ def paid(runtime: Runtime, stripe: StripeSimulator) -> str:
     return payment
 
 
-@pytest.mark.parametrize(("won", "last"), [(True, ("", "", True))])
+@pytest.mark.parametrize(("won", "last"), [(True, ("", "", True)), (False, ("canceled", "", False))])
 def test_a_dispute_holds_the_order_and_its_end_is_declared_too(runtime: Runtime, won: bool, last: tuple[str, str, bool]) -> None:
     with StripeSimulator(secret=STRIPE_SECRET, seed=1) as stripe:
         payment = paid(runtime, stripe)
