@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mappings.canonical import Money, PartKind, PartState, PaymentPart
 from middleware.domain import alignment as rules
 from middleware.work import Ask, OrderChanged, Work
 
@@ -13,11 +12,7 @@ def consider(changed: OrderChanged, work: Work) -> None:
     store = work.settings.stores.get(order.store)
     if store is None or not store.on_payment:
         return
-    parts = [
-        PaymentPart(PartKind(part.kind), part.remote_id, Money(part.amount_minor, part.currency), part.counts, PartState(part.state))
-        for payment in order.payments
-        for part in payment.parts
-    ]
+    parts = [row.part for payment in order.payments for row in payment.parts]
     meaning = rules.meaning(order.payment_state, order.aligned, parts)
     if meaning == order.aligned:
         return

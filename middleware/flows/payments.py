@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from mappings.raw_codes import raw_code
 from middleware.domain.keys import payment_key
-from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
+from middleware.domain.payments import counted, is_newer, order_payment_state, part_newness, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
 from middleware.work import Ask, Work
 
@@ -101,14 +101,12 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
                     said_at=change.occurred_at,
                 )
             )
-        elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (
-            change.occurred_at == row.said_at and not part.counts
-        ):
+        elif part_newness(part, change.occurred_at) > part_newness(row.part, row.said_at):
             row.amount_minor, row.counts, row.state, row.said_at = part.amount.minor, part.counts, str(part.state), change.occurred_at
 
 
 def _parts(payment: PaymentRow) -> list[PaymentPart]:
-    return [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in payment.parts]
+    return [row.part for row in payment.parts]
 
 
 @dataclass(frozen=True, slots=True)

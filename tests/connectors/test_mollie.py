@@ -82,10 +82,11 @@ def test_every_vector_is_judged_as_mollies_validator_did(vector: dict[str, Any])
 @settings(max_examples=500, deadline=None)
 def test_only_a_signature_of_these_bytes_by_one_of_the_secrets_opens(body: bytes, key: str, other: str, data: st.DataObject) -> None:
     good = sign(body, key) if key.isascii() else hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-    made = data.draw(st.sampled_from([good, f"sha256={good}", f"00,sha256={good}", f"{good}, 00", good.upper(), good[:-1], "", "sha256="]))
+    signing = [good, f"sha256={good}", f"00,sha256={good}", f"{good}, 00"]
+    made = data.draw(st.sampled_from([*signing, good.upper(), good[:-1], "", "sha256="]))
     posted = body + data.draw(st.sampled_from([b"", b"", b"\n"]))
     used = data.draw(st.sampled_from([key, key, other]))
-    is_signed = made.replace("sha256=", "").replace("00,", "").replace(", 00", "") == good and posted == body and used == key
+    is_signed = made in signing and posted == body and used == key
     if is_signed and used.strip():
         assert read(posted, made, used)[0].payload == posted
     elif not is_signed and used != key and used.strip() and sign(posted, used) == good:
