@@ -58,23 +58,25 @@ def minor(money: Money, exponents: Mapping[str, int]) -> int:
 def _intent(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:
     intent = _INTENT.load(obj)
     total = _money(intent["amount"], intent["currency"], exponents)
-    parts: tuple[PaymentPart, ...] = ()
+    charge = _CHARGE.load(intent["latest_charge"]) if isinstance(intent["latest_charge"], Mapping) else None
+    refunds = ((charge or {}).get("refunds") or {}).get("data", [])
+    parts = [_refund_part(refund, exponents) for refund in refunds if refund["payment_intent"] == intent["id"]]
     if intent["status"] == "succeeded":
-        parts = (PaymentPart(PartKind.CAPTURE, intent["id"], _money(_received(intent), intent["currency"], exponents)),)
+        received = _received(intent, charge, refunds)
+        parts.append(PaymentPart(PartKind.CAPTURE, intent["id"], _money(received, intent["currency"], exponents)))
     state = words.STATUSES.get(intent["status"], PaymentState.PENDING)
     outcome = words.CANCELLATIONS.get(intent["cancellation_reason"], Outcome.CANCELLED) if state is PaymentState.VOIDED else ""
-    return PaymentChange(intent["id"], at, state, total, parts, outcome=outcome)
+    return PaymentChange(intent["id"], at, state, total, tuple(parts), outcome=outcome)
 
 
-def _received(intent: Mapping[str, Any]) -> int:
+def _received(intent: Mapping[str, Any], charge: Mapping[str, Any] | None, refunds: Sequence[Mapping[str, Any]]) -> int:
     """What was taken. An intent that does not say it (localstripe's) may have its charge inside, where the rest that was not
-    captured counts as refunded."""
+    captured is a refund that names no intent."""
     if intent["amount_received"] is not None:
         return int(intent["amount_received"])
-    if not isinstance(intent["latest_charge"], Mapping):
-        return int(intent["amount"])
-    charge = _CHARGE.load(intent["latest_charge"])
-    return int(charge["amount_captured"] or intent["amount"] - charge["amount_refunded"])
+    if charge and charge["amount_captured"]:
+        return int(charge["amount_captured"])
+    return int(intent["amount"]) - sum(int(refund["amount"]) for refund in refunds if not refund["payment_intent"])
 
 
 def _failed_intent(obj: Any, at: datetime, exponents: Mapping[str, int]) -> PaymentChange:

@@ -83,7 +83,7 @@ class Connector:
     REFUSAL_STATUS = 400
     NATIVE_IDEMPOTENCY = frozenset({"capture_payment", "refund_payment"})
     CREDENTIALS: Mapping[str, str] = {
-        "api_key": "restricted key: reads payment intents and events; writes payment intents and refunds only for operations of ours"
+        "api_key": "restricted key: reads payment intents, charges and events; writes intents and refunds only for operations of ours"
     }
     OPTIONS: Mapping[str, tuple[type, Any, str]] = {
         "tolerance": (int, 300, "seconds that a signature stays valid"),
@@ -112,12 +112,12 @@ class Connector:
         return (self._delivery(event, request.body, secret),)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
-        """GET the payment intent, as an event of ours; the delivery's id is the fingerprint of what it says.
+        """GET the payment intent with its refunds, as an event of ours; the delivery's id is the fingerprint of what it says.
 
         https://docs.stripe.com/api/payment_intents/retrieve
         """
         payment = str(effect.payload["subject"])
-        reply = self._call("GET", _intent_path(payment))
+        reply = self._call("GET", _intent_path(payment) + "?" + urlencode({"expand[]": "latest_charge.refunds"}))
         said = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else datetime.now(UTC)
         intent = reply.json()
         fingerprint = hashlib.sha256(msgspec.json.encode(intent, order="deterministic")).hexdigest()

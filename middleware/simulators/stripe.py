@@ -178,6 +178,8 @@ class StripeSimulator(Simulator):
         found = self._objects.get(object_id)
         if found is None or found["object"] != kind.removesuffix("s"):
             return _error(404, "invalid_request_error", f"No such {kind.removesuffix('s')}: '{object_id}'", code="resource_missing")
+        if request.args.get("expand[]") == "latest_charge.refunds" and found.get("latest_charge"):
+            found = {**found, "latest_charge": self._objects[found["latest_charge"]]}
         return reply(found)
 
     def do(self, request: Request, intent_id: str, deed: str) -> Response:

@@ -133,6 +133,15 @@ def test_a_cancelled_intent_says_why(reason: str | None, outcome: Outcome) -> No
     assert found == PaymentChange(INTENT, WHEN, PaymentState.VOIDED, Money(1099, "USD"), outcome=outcome)
 
 
+def test_an_intent_that_was_asked_for_brings_its_refunds() -> None:
+    refunds = {"data": [fixture("refund", payment_intent=INTENT), fixture("refund", id="re_2")]}
+    charge = fixture("charge", payment_intent=INTENT, captured=True, amount_captured=900, refunds=refunds)
+    found = translated("payment_intent.fetched", fixture("payment_intent", status="succeeded", amount_received=900, latest_charge=charge))
+    refunded = PaymentPart(PartKind.REFUND, "re_1Pgc72B7WZ01zgkWqPvrRrPE", Money(100, "USD"))
+    captured = PaymentPart(PartKind.CAPTURE, INTENT, Money(900, "USD"))
+    assert found == PaymentChange(INTENT, WHEN, PaymentState.CAPTURED, Money(1099, "USD"), (refunded, captured))
+
+
 # charges
 
 CHARGES = ["charge.succeeded", "charge.captured", "charge.updated", "charge.refunded", "charge.pending", "charge.failed"]

@@ -104,6 +104,17 @@ def test_a_part_is_captured_and_a_part_of_that_given_back(till: Till) -> None:
     assert (till.ours(payment), till.theirs(payment)) == (("refunded", 3000, 3000), (3000, 3000))
 
 
+def test_a_refund_that_was_made_elsewhere_is_known_when_the_payment_is_asked_for_again(till: Till) -> None:
+    payment = till.authorized("uuid-1")
+    till.ask("capture", payment)
+    till.work()
+    till.stripe.refund(payment, 700)  # no webhook of it arrives
+    assert (till.ours(payment), till.theirs(payment)) == (("captured", TOTAL, 0), (TOTAL, 700))
+    till.ask("refund", payment, 300)
+    till.work()
+    assert (till.ours(payment), till.theirs(payment)) == (("partially_refunded", TOTAL, 1000), (TOTAL, 1000))
+
+
 @pytest.mark.parametrize("kind", [FaultKind.LOST_REPLY, FaultKind.RESET_AFTER, FaultKind.ERROR_AFTER])
 def test_a_refund_whose_answer_is_lost_happens_once(till: Till, kind: FaultKind) -> None:
     payment = till.authorized("uuid-1")

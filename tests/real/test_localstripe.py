@@ -1,11 +1,15 @@
-"""Deliveries of localstripe, made through the official SDK and received over HTTP: each verifies, and what we know of a
-payment is what localstripe says of it."""
+"""Deliveries of localstripe, made through the official SDK and received over HTTP, and operations of our own there: each delivery
+verifies, and what we know of a payment is what localstripe says of it.
+
+localstripe knows no idempotency keys, no event of an authorization, a refund or a release: what happens once when an answer is lost,
+and those webhooks, are tested with our own simulator (tests/payments/test_operations.py)."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,14 +17,17 @@ import requests
 import stripe
 from sqlalchemy import text
 
-from middleware import inbox
+from mappings.canonical import Money
+from middleware import inbox, sweep
+from middleware.payments import asking
+from middleware.payments.asking import NotAsked
 from middleware.process import Embedded
 from middleware.runtime import Runtime
 from middleware.settings import Web
-from middleware.testing import settings
+from middleware.testing import secret, settings
 from tests.real.localstripe_server import KEY, Localstripe
 from tests.real.programs import eventually
-from tests.world import STRIPE_SECRET, connections, inbound, order_event, sign_shop, stores
+from tests.world import STRIPE_SECRET, connections, inbound, order_event, sign_shop, sign_stripe, stores
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -77,6 +84,57 @@ class Till:
         captured = charge.amount - charge.amount_refunded if charge and charge.captured and charge.status == "succeeded" else 0
         return found.status, found.amount, captured
 
+    def look(self, intent: Any) -> None:
+        """A thin event, which localstripe does not send, names the intent: it is asked for."""
+        related = {"id": intent.id, "type": "payment_intent"}
+        event = {"object": "v2.core.event", "id": f"evt_{uuid.uuid4().hex}", "type": "v1.payment_intent.changed", "livemode": False}
+        body = json.dumps({**event, "related_object": related}).encode()
+        answer = requests.post(f"{self.url}/webhooks/stripe", data=body, headers=sign_stripe(body), timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def authorized(self, card: str = VISA) -> Any:
+        """An order whose payment waits to be captured, here and there."""
+        intent = self.intent(card, capture_method="manual")
+        confirmed = self.confirm(intent)
+        if confirmed.status == "requires_action":
+            self.localstripe.authenticate(confirmed)
+        self.look(intent)
+        eventually(lambda: self.balance(intent) == ("authorized", 0, 0), "the authorization is known")
+        assert self.balance_there(intent) == ("requires_capture", 0, 0)
+        return intent
+
+    def ask(self, what: str, intent: Any, cents: int | None = None) -> None:
+        """Ask for an operation of ours and wait until its call came to its end."""
+        key = asking.ask(self.runtime, "stripe", intent.id, what, amount=Money(cents, "EUR") if cents else None)
+        query = text("SELECT state FROM calls WHERE key = :key AND state IN ('done', 'rejected', 'dead')")
+
+        def ended() -> Any:
+            with self.runtime.engine.connect() as connection:
+                return connection.execute(query, {"key": key}).scalar()
+
+        eventually(ended, f"the {what} ends")
+        assert ended() == "done"
+
+    def balance(self, intent: Any) -> tuple[str, int, int] | None:
+        """The payment's state, what was captured and what was given back, as Waybill has them; None while it is not known."""
+        query = text(
+            "SELECT p.state, coalesce(sum(t.amount_minor) FILTER (WHERE t.kind = 'capture' AND t.counts), 0),"
+            " coalesce(sum(t.amount_minor) FILTER (WHERE t.kind = 'refund' AND t.counts), 0)"
+            " FROM payments p LEFT JOIN payment_parts t ON t.payment_id = p.id WHERE p.remote_id = :intent GROUP BY p.id"
+        )
+        with self.runtime.engine.connect() as connection:
+            row = connection.execute(query, {"intent": intent.id}).one_or_none()
+        return (row[0], int(row[1]), int(row[2])) if row else None
+
+    def balance_there(self, intent: Any) -> tuple[str, int, int]:
+        """Status, captured and given back there, where the rest of a partial capture is a refund that names no intent."""
+        found = self.client.v1.payment_intents.retrieve(intent.id)
+        charge = found.latest_charge
+        refunds = charge.refunds.data if charge else []
+        given_back = sum(refund.amount for refund in refunds if refund.payment_intent)
+        rest = sum(refund.amount for refund in refunds if not refund.payment_intent)
+        return found.status, charge.amount - rest if charge and charge.captured else 0, given_back
+
     def verify_all(self) -> int:
         """Every delivery that was kept verifies with the official SDK and with our connector; returns how many there are."""
         query = text(
@@ -102,7 +160,8 @@ class Till:
 
 @pytest.fixture
 def till(localstripe: Localstripe, database_url: str) -> Iterator[Till]:
-    runtime = Runtime(settings(database_url, connections(), stores(erp=""), web=Web(port=0, threads=4)))
+    api = replace(connections()["stripe"], base_url=localstripe.url, credentials={"api_key": secret(KEY)})
+    runtime = Runtime(settings(database_url, {**connections(), "stripe": api}, stores(erp=""), web=Web(port=0, threads=4)))
     with Embedded(runtime) as waybill, requests.Session() as session:
         localstripe.send_webhooks_to(f"{waybill.url}/webhooks/stripe", STRIPE_SECRET)
         http_client = stripe.RequestsClient(session=session)
@@ -183,3 +242,68 @@ def test_a_delivery_that_was_changed_on_its_way_verifies_nowhere(till: Till) -> 
         stripe.Webhook.construct_event(changed, headers["stripe-signature"], STRIPE_SECRET)
     answer = requests.post(f"{till.url}/webhooks/stripe", data=changed, headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "signature")
+
+
+def test_a_part_is_captured_and_given_back_in_two_parts_by_operations_of_ours(till: Till) -> None:
+    intent = till.authorized()
+    till.ask("capture", intent, 3000)
+    eventually(lambda: till.heard(intent)[-1:] == ["payment_intent.fetched"], "it is asked how the payment is")
+    assert till.balance(intent) == ("partially_captured", 3000, 0)
+    assert till.balance_there(intent) == ("succeeded", 3000, 0)
+    till.ask("refund", intent, 1000)
+    assert till.balance(intent) == ("partially_refunded", 3000, 1000)
+    assert till.balance_there(intent) == ("succeeded", 3000, 1000)
+    with pytest.raises(NotAsked, match=r"only 20\.00 EUR is left to refund"):
+        till.ask("refund", intent, 2001)
+    till.ask("refund", intent)
+    till.fence()
+    assert till.balance(intent) == ("refunded", 3000, 3000)
+    assert till.balance_there(intent) == ("succeeded", 3000, 3000)
+
+
+def test_a_refund_that_the_shop_made_itself_is_known_once_the_payment_is_asked_for(till: Till) -> None:
+    intent = till.intent(VISA)
+    till.confirm(intent)
+    eventually(lambda: till.heard(intent), "the delivery is decided")
+    till.client.v1.refunds.create({"payment_intent": intent.id, "amount": 1000})
+    till.look(intent)
+    eventually(lambda: till.balance(intent) == ("partially_refunded", AMOUNT, 1000), "the refund is known")
+    assert till.balance_there(intent) == ("succeeded", AMOUNT, 1000)
+
+
+def test_a_hold_is_released_by_an_operation_of_ours(till: Till) -> None:
+    intent = till.authorized()
+    till.ask("void", intent)
+    till.fence()
+    assert till.balance(intent) == ("voided", 0, 0)
+    assert till.balance_there(intent) == ("canceled", 0, 0)
+
+
+def test_what_was_authorized_after_3d_secure_is_captured_by_an_operation_of_ours(till: Till) -> None:
+    intent = till.authorized(NEEDS_3DS)
+    till.ask("capture", intent)
+    till.fence()
+    assert till.balance(intent) == ("captured", AMOUNT, 0)
+    assert till.balance_there(intent) == ("succeeded", AMOUNT, 0)
+
+
+def test_of_a_declined_card_nothing_can_be_taken_or_given_back(till: Till) -> None:
+    intent = till.intent(DECLINED, capture_method="manual")
+    with pytest.raises(stripe.CardError):
+        till.confirm(intent)
+    eventually(lambda: till.balance(intent) == ("failed", 0, 0), "the decline is known")
+    for what in ("capture", "void", "refund"):
+        with pytest.raises(NotAsked):
+            till.ask(what, intent)
+    assert till.balance_there(intent) == ("requires_payment_method", 0, 0)
+
+
+def test_a_delivery_that_never_came_is_filled_in_from_the_list_of_events(till: Till) -> None:
+    till.localstripe.send_webhooks_to("http://127.0.0.1:9/nobody", STRIPE_SECRET)
+    intent = till.intent(VISA)
+    till.confirm(intent)
+    eventually(lambda: till.balance_there(intent) == ("succeeded", AMOUNT, 0), "it is paid there")
+    assert till.balance(intent) is None
+    polled = sweep.poll(till.runtime, "stripe", at_once=True)
+    assert (polled is not None, polled and polled.failure) == (True, "")
+    eventually(lambda: till.balance(intent) == ("captured", AMOUNT, 0), "the event is decided")
