@@ -23,6 +23,8 @@ from middleware.settings import Connection, Store
 
 OUTGOING = ("create_order", "find_order", "write_order_status", "add_shipments", "write_payment", "changed_orders")
 """Roles for which we call the system."""
+ASKED = ("fetch_payment", "capture_payment", "void_payment", "refund_payment", "payment_events")
+"""Roles for which we call a provider that may also only send: its credentials say that it is called."""
 
 
 def systems() -> list[str]:
@@ -93,7 +95,8 @@ def _missing(connection: Connection, cls: Any) -> Iterator[str]:
         if name not in connection.credentials:
             yield f"credentials.{name}: missing; expected a reference, env:NAME or file:PATH ({cls.CREDENTIALS[name]})"
     remote = any(hasattr(cls, role) for role in OUTGOING) or (hasattr(cls, "list_records") and getattr(cls, "HAS_ADDRESS", cls.CREDENTIALS))
-    if remote and not connection.base_url.startswith(("http://", "https://")):
+    asked = bool(connection.credentials) and any(hasattr(cls, role) for role in ASKED)
+    if (remote or asked) and not connection.base_url.startswith(("http://", "https://")):
         yield "base_url: missing; expected the system's http(s) address"
 
 
