@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from middleware import context, inbox, observing, routes
@@ -23,10 +22,11 @@ from middleware.connectors._http import Exchange, recording
 from middleware.database import insert_rows
 from middleware.errors import Busy, CallError, Transient, Unauthorized, UnknownOutcome
 from middleware.leases import Taken, claim, locked_order
-from middleware.models import CallState, ExchangeRow, Switch
+from middleware.models import CallState, ExchangeRow
 from middleware.observing import log
 from middleware.outcomes import outcome_of
 from middleware.ports import OPERATIONS, Delivery, Effect, Receipt
+from middleware.switches import switch_off
 from middleware.vault import VaultError
 from middleware.work import Cause, Outcome, Work
 
@@ -125,7 +125,7 @@ def record(runtime: Runtime, call: Taken, outcome: Outcome, exchanges: Sequence[
             log.warning("call.late", call_id=call.id, connection=call.connection, state=outcome.state)
             return False
         if outcome.code == Unauthorized.code:
-            _switch_off(session, call.connection, outcome.reason, now)
+            switch_off(session, call.connection, outcome.reason, now)
         label = f"call {call.id} {call.operation}"
         work.begin(Cause(call.connection, label, (), None, call.id, call.correlation_id, call.traceparent))
         if order is not None and call.operation in routes.OUTCOMES:
@@ -172,10 +172,3 @@ def _transcribe(session: Session, call: Taken, exchanges: Sequence[Exchange], no
         for e in exchanges
     ]
     insert_rows(session, ExchangeRow, rows)
-
-
-def _switch_off(session: Session, connection: str, reason: str, now: datetime) -> None:
-    """A refused credential is systemic: the connection pauses instead of burning a thousand calls' attempts."""
-    row = {"connection": connection, "reason": f"unauthorized: {reason}", "turned_by": "waybill", "since": now}
-    session.execute(insert(Switch).values(row).on_conflict_do_nothing())
-    log.error("connection.paused", connection=connection, reason=reason)

@@ -21,6 +21,7 @@ from middleware.feeds import comparing, lineage, pulls, pushes
 from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.runtime import Runtime
+from middleware.switches import off_since
 
 POLLED = ("orders", "payments")
 BUSY = 3
@@ -94,15 +95,18 @@ def _say(found: Pulled, would: str) -> None:
 @click.command()
 @click.argument("shop")
 def push(shop: str) -> None:
-    """Write what waits for a shop's catalog now; exit code 1 when something was refused."""
+    """Write what waits for a shop's catalog now; exit code 1 when something was refused or the shop is switched off."""
     with opened() as runtime:
         if shop not in runtime.settings.connections or not hasattr(runtime.connector(shop), "write_items"):
             raise SettingsError([f"{shop}: no connection that takes products is called so"])
         ended: Counter[str] = Counter()
         while batch := pushes.push(runtime, shop):
             ended += batch
-        out.print(", ".join(f"{count} {how}" for how, count in sorted(ended.items())) or "nothing waits")
-        sys.exit(1 if ended["rejected"] else 0)
+        off = off_since(runtime, shop)
+        if off is not None:
+            out.print(f"{shop} is switched off: {off.reason}; turn it on with: waybill switch on {shop}", markup=False)
+        out.print(", ".join(f"{count} {how}" for how, count in sorted(ended.items())) or ("nothing written" if off else "nothing waits"))
+        sys.exit(1 if ended["rejected"] or off else 0)
 
 
 @click.group(invoke_without_command=True)

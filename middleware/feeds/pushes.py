@@ -18,13 +18,14 @@ from sqlalchemy import Connection, text
 
 from mappings.wanted import Of, name_of
 from middleware.domain.retry import Retry
-from middleware.errors import CallError, Rejected, SourceFailed
+from middleware.errors import CallError, Rejected, SourceFailed, Unauthorized
 from middleware.feeds import lineage, references
 from middleware.feeds.merging import release
 from middleware.feeds.owners import fields_of
 from middleware.feeds.references import Claimed
 from middleware.observing import log
 from middleware.ports import DELETED, NOT_THERE, Blob, Target, Write, Written
+from middleware.switches import switch_off
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
@@ -42,7 +43,7 @@ class _Item:
 
 
 def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
-    """Write one batch of the shop's waiting items; returns how many ended how (nothing: none was due)."""
+    """Write one batch of the shop's waiting items; returns how many ended how (nothing: none was due, or the shop is switched off)."""
     now = runtime.now()
     lease = now + timedelta(seconds=runtime.settings.connections[shop].deadline + 15)
     token = uuid.uuid4().hex
@@ -68,6 +69,9 @@ def push(runtime: Runtime, shop: str, limit: int = BATCH) -> Counter[str]:
         log.warning("push.failed", connection=shop, items=len(items), cause=error.code, reason=error.reason)
         answers = [Written(error=error)] * len(items)
     with runtime.engine.begin() as connection:
+        refused = next((answer.error for answer in answers if isinstance(answer.error, Unauthorized)), None)
+        if refused is not None:
+            switch_off(connection, shop, refused.reason, now)
         return +ended + _record(runtime, connection, shop, items, answers, token)
 
 
@@ -183,6 +187,7 @@ _CLAIM = text(
     """
 WITH due AS (
   SELECT id FROM items WHERE shop = :shop AND state = 'waiting' AND due_at <= :now AND (lease_until IS NULL OR lease_until < :now)
+    AND NOT EXISTS (SELECT FROM switches WHERE connection = :shop)
   ORDER BY rank, family, kind, key LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 UPDATE items i SET token = :token, lease_until = :lease, waits_for = '{}' FROM due WHERE i.id = due.id

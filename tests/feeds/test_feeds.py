@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from middleware import operations
 from middleware.errors import Rejected, Transient
 from middleware.feeds import pulls, pushes
 from middleware.feeds.feed import Feed
@@ -368,6 +369,21 @@ def _check(feeds: Feeds) -> None:
     while pushes.push(feeds.runtime, "shop"):
         pass
     assert len(feeds.shop.sent) == before  # nothing changed: nothing is written
+
+
+def test_a_refused_credential_pauses_the_shop_instead_of_asking_again_and_again(feeds: Feeds) -> None:
+    shirts(feeds.pim, 4)
+    feeds.pull("products")
+    feeds.shop.locked = True
+    feeds.push()
+    assert len(feeds.shop.sent) == 1
+    assert feeds.push() == [] and pushes.waiting(feeds.runtime) == []
+    assert rows(feeds.runtime, "SELECT connection, reason FROM switches") == [("shop", "unauthorized: HTTP 401: the key is not known")]
+    feeds.shop.locked = False
+    operations.switch(feeds.runtime, "shop", None, by="test")
+    rows(feeds.runtime, "UPDATE items SET due_at = now() - interval '1 s'")
+    feeds.push()
+    assert set(feeds.states().values()) == {"in_sync"}
 
 
 def test_a_value_that_is_taken_away_is_taken_away_in_the_shop(feeds: Feeds) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from mappings import table_files, tables
-from middleware.errors import CallError, Rejected, Transient, Unreadable
+from middleware.errors import CallError, Rejected, Transient, Unauthorized, Unreadable
 from middleware.feeds.feed import Feed
 from middleware.ports import NOT_THERE, Page, Record, Write, Written
 from middleware.runtime import Runtime
@@ -91,16 +91,21 @@ class MemorySource:
 class MemoryShop:
     """Products and variations by key; what it was sent, and what it is to refuse."""
 
+    LANE: ClassVar[str] = "orders"
+
     products: dict[str, dict[str, Any]] = field(default_factory=dict)
     variations: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent: list[list[str]] = field(default_factory=list)
     away: int = 0
+    locked: bool = False
     refuses: dict[str, str] = field(default_factory=dict)
     during: Any = None
     http: Any = field(default_factory=lambda: SimpleNamespace(close=lambda: None))
 
     def write_items(self, writes: Sequence[Write]) -> list[Written]:
         self.sent.append([f"{write.kind} {write.key}" for write in writes])
+        if self.locked:
+            raise Unauthorized("HTTP 401: the key is not known", status=401)
         if self.away:
             self.away -= 1
             raise Transient("away")
