@@ -108,25 +108,33 @@ def _subject(system: str) -> Subject | None:
             continue
         headers = {name.lower(): value for name, value in vector["headers"].items()}
         request = Inbound(headers, vector["body"].encode(), vector.get("notification_url", ""), AT)
-        made = _signed_by_certificate if "cert" in vector else _shared_secret
         for live in (False, True):
-            if subject := made(system, request, vector, known, live=live):
-                return subject
+            if "cert" in vector:
+                found = _signed_by_certificate(system, request, vector, known["pem"], live=live)
+            else:
+                found = _shared_secret(_connector(system, _key(vector["secret"]), live=live), request)
+            if found:
+                return found
     cls = connectors.connector_class(system)
     if not hasattr(cls, "sample_request"):
         return None
-    connector = _connector(system, SECRET)
-    return _shared_secret(system, connector.sample_request(AT), {"secret": SECRET}, known, live=False)
+    credentials = {name: secret("value") for name in cls.CREDENTIALS}
+    connector = _connector(system, SECRET, credentials=credentials)
+    return _shared_secret(connector, connector.sample_request(AT))
 
 
-def _connector(system: str, key: str, *, live: bool = False, **options: Any) -> Any:
-    connection = Connection("bench", system, "http://127.0.0.1:9", (secret(key),), live=live, options=options)
+def _key(told: Any) -> str:
+    """A vector's secret, or the first of its secrets by their ids."""
+    return str(next(iter(told.values()))) if isinstance(told, dict) else str(told)
+
+
+def _connector(system: str, key: str, **settings: Any) -> Any:
+    connection = Connection("bench", system, "http://127.0.0.1:9", (secret(key),), **settings)
     return connectors.connector_class(system)(connection, Http(connection))
 
 
-def _shared_secret(system: str, request: Inbound, vector: dict[str, Any], known: dict[str, Any], *, live: bool) -> Subject | None:
+def _shared_secret(connector: Any, request: Inbound) -> Subject | None:
     """The primitive is what `read` asks of `hmac`: the same keys, bytes and hashes."""
-    connector = _connector(system, str(vector["secret"]), live=live)
     asked: list[tuple[Any, ...]] = []
     try:
         with _noted(asked):
@@ -137,20 +145,20 @@ def _shared_secret(system: str, request: Inbound, vector: dict[str, Any], known:
     return Subject(connector, request, deliveries, lambda: [hmac.compare_digest(hmac.digest(*one), is_) for one, is_ in expected])
 
 
-def _signed_by_certificate(system: str, request: Inbound, vector: dict[str, Any], known: dict[str, Any], *, live: bool) -> Subject | None:
+def _signed_by_certificate(system: str, request: Inbound, vector: dict[str, Any], pem: dict[str, str], *, live: bool) -> Subject | None:
     """PayPal's: its certificate is fetched once, and the primitive is one RSA verification."""
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
-        authority.write(known["pem"]["ca"])
+        authority.write(pem["ca"])
         authority.flush()
-        connector = _connector(system, vector["webhook_id"], live=live, trusted_certificates=authority.name)
-        connector.http = SimpleNamespace(request=lambda *_: SimpleNamespace(body=known["pem"]["leaf"].encode()))
+        connector = _connector(system, vector["webhook_id"], live=live, options={"trusted_certificates": authority.name})
+        connector.http = SimpleNamespace(request=lambda *_: SimpleNamespace(body=pem["leaf"].encode()))
         try:
             deliveries = connector.read(request)
         except Refused:
             return None
     sent = {name: request.headers[f"paypal-transmission-{name}"] for name in ("id", "time", "sig")}
     signed = f"{sent['id']}|{sent['time']}|{vector['webhook_id']}|{zlib.crc32(request.body)}".encode()
-    key: Any = x509.load_pem_x509_certificate(known["pem"]["leaf"].encode()).public_key()
+    key: Any = x509.load_pem_x509_certificate(pem["leaf"].encode()).public_key()
     signature = b64decode(sent["sig"])
     return Subject(connector, request, deliveries, lambda: key.verify(signature, signed, PKCS1v15(), SHA256()))
 

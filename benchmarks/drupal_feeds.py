@@ -71,6 +71,8 @@ required = true
 """
 )
 PREFIX = "WAYBILLBENCH"
+PATIENCE = 300.0
+"""Seconds for one file at most."""
 
 
 @dataclass(slots=True)
@@ -172,6 +174,9 @@ class Ours:
             raise RuntimeError(f"the file was not read: {pulled}")
         with ThreadPoolExecutor(self.pushers) as pool:
             ended = sum(pool.map(lambda _: self._push(), range(self.pushers)))
+        while ended < writes and time.perf_counter() < started + PATIENCE:  # what met another push waits for a moment
+            time.sleep(0.05)
+            ended += self._push()
         seconds = time.perf_counter() - started
         if ended != writes:
             raise RuntimeError(f"{ended} of {writes} were written")
@@ -240,7 +245,7 @@ def _drupal(bench: Bench, *, feeds: bool) -> tuple[float, float | None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when Waybill's best way is at least as fast as Drupal's own, 1 when it is not."""
+    """0 when Waybill's best way is at least as fast as Drupal's own (the median of the rounds' ratios), 1 when it is not."""
     asked = _asked(arguments)
     signer = {"key_id": asked.key_id, "site_tag": asked.tag}
     cluster = postgres.given_or_own(WORK / "drupal_feeds")
@@ -267,9 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _verdicts(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     said: dict[str, dict[str, Any]] = {}
     for part, peer, about in (("products", MIGRATE, "new products"), ("stock", FEEDS, "stock updates")):
-        rates = found[part]
-        if peer in rates:
-            best = max(rates[way] for way in WAYS) / rates[peer]
+        if peer in found[part]:
+            best = median(max(one[way] for way in WAYS) / one[peer] for one in found["rounds"][part])
             said[f"{about}, times {peer}"] = {"measured": best, "target": "≥ 1", "met": best >= 1}
     return said
 

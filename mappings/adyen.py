@@ -5,7 +5,6 @@ https://docs.adyen.com/api-explorer/Webhooks/1/overview · https://docs.adyen.co
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from mappings.adyen_payouts import PLATFORM, payout
 from mappings.canonical import Ignored, Money, Outcome, PartKind, PartState, PaymentChange, PaymentPart, PaymentState, PayoutChange, Review
 from mappings.fields import Instant, Payload
 from mappings.minor_units import Currency, Minor, money
+from mappings.raw_codes import raw_code
 
 EXPONENTS = {"CLP": 2, "CVE": 0, "ISK": 2, "IDR": 0}
 """Minor units that differ from ISO 4217: https://docs.adyen.com/development-resources/currency-codes."""
@@ -109,9 +109,6 @@ OUTCOMES = {
 }
 """https://docs.adyen.com/development-resources/refusal-reasons; an unknown reason is a decline."""
 
-_RAW_CODE = re.compile(r"(?!.*\d{4})[A-Za-z0-9 ._:/-]{1,80}")
-"""A successful payment's reason holds card digits; only what looks like a reason is kept beside the outcome."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -168,7 +165,7 @@ def _authorisation(item: Mapping[str, Any], rules: Rules) -> PaymentChange | Ign
     if item["success"] == "false":
         reason = item["reason"] or ""
         outcome = OUTCOMES.get(reason.strip().lower(), Outcome.DECLINED)
-        return replace(change, state=PaymentState.FAILED, outcome=outcome, raw_code=reason if _RAW_CODE.fullmatch(reason) else "")
+        return replace(change, state=PaymentState.FAILED, outcome=outcome, raw_code=raw_code(reason))
     if (item["additionalData"] or {}).get("fraudManualReview") == "true":
         change = replace(change, review=Review.HOLD)
     if "*" in rules.captured_methods or item["paymentMethod"] in rules.captured_methods:

@@ -5,7 +5,6 @@ https://www.checkout.com/docs/developer-resources/event-notifications/event-type
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,10 +16,10 @@ from mappings.canonical import Ignored, Money, Outcome, PartKind, PartState, Pay
 from mappings.checkoutcom_words import DISPUTES, IGNORED, OUTCOMES, PARTS, STATUSES
 from mappings.fields import Instant, Payload
 from mappings.minor_units import Currency, Minor, money
+from mappings.raw_codes import raw_code
 
 FETCHED = "payment_fetched"
 """Our own name for what was asked and not sent."""
-_CODE = re.compile(r"[A-Za-z0-9_-]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def _declined(event: Mapping[str, Any], at: datetime, rules: Rules) -> PaymentCh
 
 def _failed(change: PaymentChange, said: Mapping[str, Any]) -> PaymentChange:
     code = said["response_code"] or ""
-    return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=code if _CODE.fullmatch(code) else "")
+    return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=raw_code(code))
 
 
 def _incremented(event: Mapping[str, Any], at: datetime, rules: Rules) -> PaymentChange | Ignored:

@@ -57,7 +57,7 @@ class Exact(fields.Field[Decimal]):
     """A decimal number as text (or an integer), finite; never a float."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
-        if isinstance(value, bool | float):
+        if isinstance(value, bool) or not isinstance(value, int | str | Decimal):  # a list may be a decimal, too
             raise ValidationError("expected a decimal number as text")
         try:
             number = Decimal(value)

@@ -17,6 +17,7 @@ from mappings.canonical import Ignored, Money, Outcome, PartKind, PartState, Pay
 from mappings.fields import Exact, Instant, Payload
 from mappings.minor_units import Currency, decimal_money
 from mappings.paypal_words import AUTHORIZATIONS, CAPTURES, DISPUTES, IGNORED, OUTCOMES, REFUNDS, UNKNOWN_REFUND, VERDICTS
+from mappings.raw_codes import raw_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,9 @@ def _explained(change: PaymentChange, thing: Mapping[str, Any]) -> PaymentChange
     reason = (thing["status_details"] or {}).get("reason") or ""
     code = (thing["processor_response"] or {}).get("response_code") or ""
     if change.state is PaymentState.FAILED:
-        return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=code or reason)
+        return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=raw_code(code or reason))
     if change.state is PaymentState.PENDING:
-        return replace(change, raw_code=reason, review=Review.HOLD if reason == "PENDING_REVIEW" else None)
+        return replace(change, raw_code=raw_code(reason), review=Review.HOLD if reason == "PENDING_REVIEW" else None)
     return change
 
 

@@ -29,6 +29,7 @@ from mappings.canonical import (
 )
 from mappings.fields import Instant, Payload
 from mappings.minor_units import Currency, Minor, money
+from mappings.raw_codes import raw_code
 from mappings.square_words import DISPUTES, IGNORED, OUTCOMES, PAYMENTS, PAYOUTS, REFUNDS
 
 
@@ -141,7 +142,7 @@ def _payment(obj: Mapping[str, Any], at: datetime, rules: Rules) -> PaymentChang
     if state is PaymentState.FAILED:
         errors = (payment["card_details"] or {}).get("errors") or [{}]
         code = errors[0].get("code") or ""
-        return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=code)
+        return replace(change, outcome=OUTCOMES.get(code, Outcome.DECLINED), raw_code=raw_code(code))
     return change
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -42,7 +42,7 @@ class Asks:
             "after": list(ask.after),
             "payload": self._seal(ask.key, ask.payload),
             "asked_at": self._now,
-            "due_at": self._now,
+            "due_at": self._now + timedelta(seconds=ask.delay),
             "correlation_id": cause.correlation_id,
             "traceparent": cause.traceparent,
         }

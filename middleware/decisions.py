@@ -40,7 +40,8 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A call that should be made: `key` makes it once, `subject` serialises it on its connection; with `replaces` it
-    supersedes pending calls of its operation and subject. `after` are ids of calls that must be done first."""
+    supersedes pending calls of its operation and subject. `after` are ids of calls that must be done first, `delay` seconds before it
+    may be made."""
 
     connection: str
     operation: str
@@ -50,6 +51,7 @@ class Ask:
     lane: str = "orders"
     replaces: bool = False
     after: tuple[int, ...] = ()
+    delay: float = 0.0
 
 
 @dataclass(slots=True)

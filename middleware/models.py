@@ -30,6 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from mappings.canonical import Money, PartKind, PartState, PaymentPart
+
 MONTHLY = ("event_bodies", "exchanges", "transitions")
 """Tables partitioned by month, and the retention that each has in `settings.Retention`."""
 
@@ -154,6 +156,8 @@ class OrderRow(Base):
     currency: Mapped[str]
     erp_number: Mapped[str] = mapped_column(server_default=text("''"))
     waits: Mapped[str] = mapped_column(server_default=text("''"))
+    aligned: Mapped[str] = mapped_column(server_default=text("''"))
+    stock_effect: Mapped[str] = mapped_column(server_default=text("''"))
     placed_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]
     fulfilment_at: Mapped[datetime | None]
@@ -209,6 +213,11 @@ class PaymentPartRow(Base):
     counts: Mapped[bool] = mapped_column(Boolean)
     state: Mapped[str] = mapped_column(server_default=text("'done'"))
     said_at: Mapped[datetime]
+
+    @property
+    def part(self) -> PaymentPart:
+        money = Money(self.amount_minor, self.currency)
+        return PaymentPart(PartKind(self.kind), self.remote_id, money, self.counts, PartState(self.state))
 
 
 class Call(Base):

@@ -75,6 +75,14 @@ class SignsSamples(Protocol):
 
 
 @runtime_checkable
+class GreetsSubscribers(Protocol):
+    def greet(self, token: str) -> str:
+        """What a system is told that asks, with the query parameter that the connector names in `HANDSHAKE`, whether anybody is here:
+        "" when the token is none. Without this role the token itself is echoed."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: bytes to the canonical model; raises `Unreadable`."""
@@ -99,6 +107,14 @@ class FindsOrders(Protocol):
 class WritesOrderStatus(Protocol):
     def write_order_status(self, effect: Effect) -> Receipt:
         """Set the ERP's number and status on the shop's order; repeating changes nothing; raises `CallError`."""
+        ...
+
+
+@runtime_checkable
+class MovesOrders(Protocol):
+    def move_order(self, effect: Effect) -> Receipt:
+        """Take the shop's order to the state `effect.payload["to"]` (empty: leave it), and set (`hold`: the reason) or release its hold;
+        repeating changes nothing. Raises `CallError`."""
         ...
 
 
@@ -336,6 +352,7 @@ OPERATIONS = {
     for operation in (
         Operation("create_order", CreatesOrders, find="find_order"),
         Operation("write_order_status", WritesOrderStatus, repeatable=True),
+        Operation("move_order", MovesOrders, repeatable=True),
         Operation("add_shipments", AddsShipments, repeatable=True),
         Operation("write_payment", WritesPayments, repeatable=True),
         Operation("answer_ping", AnswersPings, repeatable=True),
@@ -350,10 +367,12 @@ OPERATIONS = {
 ROLES: dict[str, type] = {
     "read": ReadsWebhooks,
     "sample_request": SignsSamples,
+    "greet": GreetsSubscribers,
     "translate": Translates,
     "create_order": CreatesOrders,
     "find_order": FindsOrders,
     "write_order_status": WritesOrderStatus,
+    "move_order": MovesOrders,
     "add_shipments": AddsShipments,
     "write_payment": WritesPayments,
     "answer_ping": AnswersPings,

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from middleware import observing
-from middleware.domain.redaction import scrub
+from middleware.domain.redaction import scrub, scrub_text
 from middleware.models import Refusal, RefusalSample
 
 SAMPLES = 100
@@ -35,7 +35,14 @@ class Refusals:
         """One refused request. `connection` must be a configured one or "?"; header values are cut and scrubbed."""
         observing.WEBHOOKS.labels(connection, cause).inc()
         shown = {name: value[:_HEADER] for name, value in list(headers.items())[:30]}
-        sample = {"connection": connection, "cause": cause, "at": at, "why": why, "size": size, "headers": json.dumps(scrub(shown))}
+        sample = {
+            "connection": connection,
+            "cause": cause,
+            "at": at,
+            "why": scrub_text(why),
+            "size": size,
+            "headers": json.dumps(scrub(shown)),
+        }
         with self._lock:
             self._counts[connection, cause] += 1
             self._samples.append(sample)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mappings.canonical import FulfilmentChange, Ignored, Order, PaymentChange, PayoutChange, Ping, Signal
-from middleware.flows import exports, fulfilment, hints, orders, payments, payouts, pings, signals
+from middleware.flows import alignment, exports, fulfilment, hints, orders, payments, payouts, pings, signals
 from middleware.models import OrderRow
 from middleware.payments import asking
 from middleware.work import Hint, OrderChanged, Outcome, Work
@@ -20,13 +20,24 @@ MESSAGES: dict[type, Callable[[Any, Work], None]] = {
     Signal: signals.record,
     Ignored: lambda message, work: work.ignore(message.reason),
     Hint: hints.ask,
-    OrderChanged: exports.consider,
 }
+
+REACTIONS: tuple[Callable[[OrderChanged, Work], None], ...] = (exports.consider, alignment.consider)
+"""What an order's change may lead to."""
 
 OUTCOMES: dict[str, Callable[[Outcome, OrderRow, Work], None]] = {
     "create_order": exports.settle,
     **dict.fromkeys(asking.OPERATIONS.values(), asking.settle),
 }
+
+
+def react(changed: OrderChanged, work: Work) -> None:
+    """Everything that an order's change leads to."""
+    for reaction in REACTIONS:
+        reaction(changed, work)
+
+
+MESSAGES[OrderChanged] = react
 
 
 def follow(message: Any, work: Work) -> None:

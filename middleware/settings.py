@@ -106,7 +106,8 @@ class Connection:
     outcome rests that long before it is looked up), `rate` like "10/second" (empty: none), `poll` seconds between polls
     (0: none), `overlap` seconds of the system's clock that each poll repeats (what was committed late is seen, what is known is
     recognised). `live` says which of the provider's environments it talks to. `payment_writer` says who writes the state of this
-    provider's payments in the shop: `observe` (the shop's own gateway module; we only watch) or `own` (we do). `deletion_guard` is the
+    provider's payments in the shop: `observe` (the shop's own gateway module; we only watch), `assist` (we write what it missed) or `own`
+    (we do). `deletion_guard` is the
     share of a feed beyond which vanished records are not taken back unless a person allows it. `every` says how often a feed is
     pulled, kind → seconds, for example {stock = 60, products = 3600}; without it only by command. `full_every` says how often all of
     it is read, which finds out what is gone; `stale_after` after how many seconds a feed that is behind is an alarm.
@@ -139,7 +140,8 @@ class Connection:
 @dataclass(frozen=True, slots=True)
 class Store:
     """A shop's store and the connections that serve it. `shop_ref` is the store's id in the shop (empty: the only one).
-    `export_when` is `placed` or `paid`."""
+    `export_when` is `placed` or `paid`. `on_payment` says which step of the order follows which payment state, as
+    {refunded = {to = "canceled", stock = "return"}, disputed = {hold = "dispute"}, dispute_won = {release = true}}."""
 
     name: str
     shop: str
@@ -149,6 +151,7 @@ class Store:
     currencies: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     export_when: str = "placed"
+    on_payment: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,7 @@ _CHOICES = {
     ("logging", "format"): ("json", "console"),
     ("logging", "level"): ("debug", "info", "warning", "error"),
     ("export_when",): ("placed", "paid"),
-    ("payment_writer",): ("observe", "own"),
+    ("payment_writer",): ("observe", "assist", "own"),
 }
 
 

@@ -110,6 +110,10 @@ class Work:
         """Let the routes see, after this flow, that the shop said the order anew."""
         self._follow_up(order).anew = True
 
+    def reconsider(self, order: OrderRow) -> None:
+        """Let the routes see, after this flow, that something of the order changed beside its states."""
+        self._follow_up(order)
+
     def add_payment(self, payment: PaymentRow) -> None:
         """Record a new payment of an order and audit its first state."""
         self.session.add(payment)

@@ -50,7 +50,8 @@ def exists(line: str) -> bool:
     words = shlex.split(line.replace("'", ""), comments=True)
     while words and isinstance(command, click.Group):
         if words[0].startswith("-"):
-            return words[0] in ("--help", "-h", "--version")
+            own = {name for parameter in command.params for name in parameter.opts}
+            return words[0] in ("--help", "-h", "--version") or words[0] in own
         if words[0] not in command.commands:
             return False
         command = command.commands[words.pop(0)]

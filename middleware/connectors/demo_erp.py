@@ -81,7 +81,7 @@ class Connector:
         try:
             page = _ARTICLES.decode(reply.body)
             records = tuple(Record(_ARTICLE.decode(raw).sku, bytes(raw)) for raw in page.articles)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise Rejected("the ERP's page is none", field=kind) from error
         return Page(records, page.next or "")
 
@@ -108,7 +108,7 @@ class Connector:
         """Pure: an ERP order to its status; raises `Unreadable`."""
         try:
             return words.change(msgspec.json.decode(payload))
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None

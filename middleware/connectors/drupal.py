@@ -115,7 +115,7 @@ class Connector:
         delivery_id, secret = standard_webhooks.verify(request, self._keys)
         try:
             event = _DECODE(request.body)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return (Delivery(delivery_id, "unreadable", hashlib.sha256(request.body).hexdigest(), request.body, secret=secret),)
         subject = event.data.order.uuid or event.data.signal.order or delivery_id
         return (Delivery(delivery_id, event.type, subject, request.body, _instant(event.timestamp), secret=secret),)
@@ -129,7 +129,7 @@ class Connector:
         """Pure: an event to the order, signal or ping that it holds; raises `Unreadable`, naming fields and never values."""
         try:
             return words.translate(msgspec.json.decode(payload), self._option["states"])
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             raise Unreadable("the body is not JSON") from None
         except ValidationError as error:
             raise Unreadable("; ".join(field_names(error.messages))) from None
@@ -146,6 +146,21 @@ class Connector:
             return Receipt(str(effect.payload["order_id"]), state="not shown: the shop lacks commerce_waybill_orders")
         shipments = msgspec.convert(effect.payload["shipments"], list[Shipment])
         return self._post_to_order(effect, "shipments", {"shipments": [words.shipment_body(shipment) for shipment in shipments]})
+
+    def move_order(self, effect: Effect) -> Receipt:
+        """Reach a state, set or release a hold. JSON:API alone knows states, but no holds."""
+        payload = effect.payload
+        if "orders" not in self._abilities():
+            if payload["hold"] or payload["release"]:
+                raise Rejected("the shop lacks the module commerce_waybill_orders, and JSON:API knows no holds")
+            return self._patch_state(str(payload["order_id"]), str(payload["to"]))
+        done = []
+        if payload["hold"] or payload["release"]:
+            body = {"hold": bool(payload["hold"]), "reason": payload["hold"]} if payload["hold"] else {"hold": False}
+            done.append(self._post_to_order(effect, "hold", body).state)
+        if payload["to"]:
+            done.append(self._post_to_order(effect, "transition", {"to": payload["to"]}).state)
+        return Receipt(str(payload["order_id"]), state=", ".join(done))
 
     def write_payment(self, effect: Effect) -> Receipt:
         """Set the state and amounts of one payment. Needs the module's orders routes: JSON:API refuses every PATCH of a payment."""
@@ -235,6 +250,14 @@ class Connector:
         body = {"data": {"type": f"commerce_order--{self._option['order_type']}", "id": uuid, "attributes": changes}}
         self._ask("PATCH", path, body)
         return Receipt(uuid, state=", ".join(sorted(changes)))
+
+    def _patch_state(self, uuid: str, state: str) -> Receipt:
+        path = f"/jsonapi/commerce_order/{self._option['order_type']}/{uuid}"
+        if self._ask("GET", path).json()["data"]["attributes"].get("state") == state:
+            return Receipt(uuid, state="unchanged")
+        body = {"data": {"type": f"commerce_order--{self._option['order_type']}", "id": uuid, "attributes": {"state": state}}}
+        self._ask("PATCH", path, body)
+        return Receipt(uuid, state=f"state {state}")
 
     def _wanted(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         state = self._option["state_on"].get(payload["status"])

@@ -155,7 +155,7 @@ class Connector:
             try:
                 page = _DECODE_PAGE(self._call("GET", "/v1/events?" + urlencode(query)).body)
                 events = [(_DECODE(raw), bytes(raw)) for raw in page.data]
-            except msgspec.MsgspecError as error:
+            except (ValueError, RecursionError) as error:
                 raise Rejected("the list of events is none", field="events") from error
             for event, _ in events:
                 self._check_environment(event.livemode)

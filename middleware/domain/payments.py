@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from mappings.canonical import PartKind, PaymentPart, PaymentState
+from mappings.canonical import PartKind, PartState, PaymentPart, PaymentState
 from middleware.domain.transitions import OrderPayment
 
 _RANK = {
@@ -22,6 +22,15 @@ _RANK = {
 def is_newer(state: PaymentState, at: datetime, than: PaymentState, than_at: datetime) -> bool:
     """Whether saying `state` at `at` replaces `than` of `than_at`: time first, then rank."""
     return (at, _RANK.get(state, 4)) > (than_at, _RANK.get(than, 4))
+
+
+def part_newness(part: PaymentPart, at: datetime) -> tuple[datetime, bool, int, int]:
+    """What a part says replaces what sorts before it: time first, then what counts no more, the further state, the higher amount."""
+    return at, not part.counts, _PART_STATES.index(part.state), part.amount.minor
+
+
+_PART_STATES = tuple(PartState)
+"""In the order in which a part goes through them: decides between two sayings of the same instant."""
 
 
 def counted(parts: Iterable[PaymentPart], kind: PartKind) -> int:

@@ -50,6 +50,8 @@ def _new(order: Order, work: Work) -> OrderRow:
         payments=[],
         erp_number="",
         waits="",
+        aligned="",
+        stock_effect="",
     )
 
 

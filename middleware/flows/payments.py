@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
+from mappings.raw_codes import raw_code
 from middleware.domain.keys import payment_key
-from middleware.domain.payments import counted, is_newer, order_payment_state, payment_state
+from middleware.domain.payments import counted, is_newer, order_payment_state, part_newness, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
 from middleware.work import Ask, Work
 
@@ -22,12 +23,14 @@ def record(change: PaymentChange, work: Work) -> None:
             return
         payment = _new(change, order, work)
     work.verdict.order = payment.order
-    before = _figures(payment)
+    before, states = _figures(payment), _part_states(payment)
     _hear(payment, change)
     _review(payment, change, work)
     _add_parts(payment, change)
     work.move_payment(payment, payment_state(PaymentState(payment.base_state), payment.amount_minor, _parts(payment)))
     _carry_to_order(payment.order, work)
+    if _part_states(payment) != states:
+        work.reconsider(payment.order)
     if _figures(payment) != before:
         _tell_shop(payment, before, change, work)
 
@@ -62,9 +65,13 @@ def _hear(payment: PaymentRow, change: PaymentChange) -> None:
     if change.state is None or not is_newer(change.state, change.occurred_at, PaymentState(payment.base_state), payment.base_at):
         return
     payment.base_state, payment.base_at = str(change.state), change.occurred_at
-    payment.outcome, payment.raw_code = change.outcome, change.raw_code
+    payment.outcome, payment.raw_code = change.outcome, raw_code(change.raw_code)
     if change.amount is not None:
         payment.amount_minor, payment.currency = change.amount.minor, change.amount.currency
+
+
+def _part_states(payment: PaymentRow) -> dict[tuple[str, str], str]:
+    return {(part.kind, part.remote_id): part.state for part in payment.parts}
 
 
 def _review(payment: PaymentRow, change: PaymentChange, work: Work) -> None:
@@ -94,14 +101,12 @@ def _add_parts(payment: PaymentRow, change: PaymentChange) -> None:
                     said_at=change.occurred_at,
                 )
             )
-        elif (change.occurred_at, part.amount.minor) > (row.said_at, row.amount_minor) or (
-            change.occurred_at == row.said_at and not part.counts
-        ):
+        elif part_newness(part, change.occurred_at) > part_newness(row.part, row.said_at):
             row.amount_minor, row.counts, row.state, row.said_at = part.amount.minor, part.counts, str(part.state), change.occurred_at
 
 
 def _parts(payment: PaymentRow) -> list[PaymentPart]:
-    return [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in payment.parts]
+    return [row.part for row in payment.parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ def _figures(payment: PaymentRow) -> _Figures:
 
 def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, work: Work) -> None:
     """Ask for the call that writes the payment in the shop, where we are its writer. What never came to anything is not written."""
-    if work.settings.connections[payment.connection].payment_writer != "own" or payment.state in _NOTHING_YET:
+    writer = work.settings.connections[payment.connection].payment_writer
+    if writer == "observe" or payment.state in _NOTHING_YET:
         return
     now = _figures(payment)
     won = before.state == PaymentState.DISPUTED and now.state != PaymentState.DISPUTED
@@ -137,13 +143,15 @@ def _tell_shop(payment: PaymentRow, before: _Figures, change: PaymentChange, wor
         "at": change.occurred_at.isoformat(),
         "dispute": next((p.remote_id for p in reversed(payment.parts) if p.kind == PartKind.DISPUTE), ""),
     }
-    order = payment.order
+    order, delay = payment.order, ASSIST_AFTER if writer == "assist" else 0.0
     because = f"event{work.cause.event_id}" if work.cause.call_id is None else f"call{work.cause.call_id}"
     key = f"payment:{payment.connection}:{payment.remote_id}:{because}"
     # A subject of its own: a status that the shop holds back must not hold the payment that may end the hold.
-    work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}/payments", key, payload, lane="payments"), order)
+    work.ask(Ask(order.shop, "write_payment", f"order/{order.order_id}/payments", key, payload, lane="payments", delay=delay), order)
 
 
+ASSIST_AFTER = 120.0
+"""Seconds that the shop's own gateway module has to write a payment before we do: what it wrote, the shop finds equal."""
 _NOTHING_YET = (PaymentState.PENDING, PaymentState.REQUIRES_ACTION, PaymentState.FAILED)
 
 

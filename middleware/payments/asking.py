@@ -98,7 +98,7 @@ def _change(what: str, payment: str, amount: Any, receipt: Receipt, call: Call) 
 
 
 def _checked(what: str, row: PaymentRow, earlier: Sequence[Call], amount: Money | None) -> Money | None:
-    parts = [PaymentPart(PartKind(p.kind), p.remote_id, Money(p.amount_minor, p.currency), p.counts) for p in row.parts]
+    parts = [p.part for p in row.parts]
     on_its_way = sum(int(call.key.rpartition(":")[2]) for call in earlier if call.state in _OPEN)
     captured, refunded = counted(parts, PartKind.CAPTURE), counted(parts, PartKind.REFUND)
     balance = rules.Balance(PaymentState(row.state), row.currency, row.amount_minor, captured, refunded, on_its_way)

@@ -16,7 +16,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from middleware.errors import BodyIncomplete, BodyTooLarge
 from middleware.loop_writer import LoopWriter
 from middleware.runtime import Runtime
-from middleware.web.webhooks import PREFIX, Answer, Reception, handshake
+from middleware.web.webhooks import PREFIX, Answer, Reception, address, handshake
 
 FLASK_THREADS = 4
 
@@ -43,8 +43,9 @@ class WebhookLayer:
             return
         path = scope["path"]
         if path.startswith(PREFIX) and scope["method"] == "POST":
-            greeting = handshake(self._runtime, path[len(PREFIX) :], scope["query_string"].decode("latin-1"))
-            status, fields, body = greeting or await self._answer(path, _headers(scope), receive)
+            query = scope["query_string"].decode("latin-1")
+            greeting = handshake(self._runtime, path[len(PREFIX) :], query)
+            status, fields, body = greeting or await self._answer(path, query, _headers(scope), receive)
         else:
             status, fields, body = await self._forward(scope, receive)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
@@ -71,8 +72,8 @@ class WebhookLayer:
             return error.status, [("content-type", "text/plain; charset=utf-8")], str(error).encode()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, scope, body)
 
-    async def _answer(self, path: str, headers: dict[str, str], receive: Receive) -> Answer:
-        reception = Reception(self._runtime, path[len(PREFIX) :], headers, self._public + path)
+    async def _answer(self, path: str, query: str, headers: dict[str, str], receive: Receive) -> Answer:
+        reception = Reception(self._runtime, path[len(PREFIX) :], headers, address(self._public, path, query))
         try:
             rows = reception.admit(await self._read(headers, receive))
             new = await self._writer.keep(rows)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from middleware import inbox, observing
 from middleware.errors import BodyTooLarge, Busy, Internal, Refused, SignatureRefused, WaybillError
@@ -103,14 +104,21 @@ def answer(runtime: Runtime, connection: str, headers: Mapping[str, str], url: s
 
 def handshake(runtime: Runtime, connection: str, query: str) -> Answer | None:
     """What a system is told that first asks whether anybody is here: the value of the parameter that its connector names in
-    `HANDSHAKE`, as plain text. None for a delivery."""
+    `HANDSHAKE`, or what the connector makes of it, as plain text. None for a delivery."""
     if not query or connection not in runtime.settings.connections:
         return None
-    wanted = getattr(runtime.connector(connection), "HANDSHAKE", "")
+    connector = runtime.connector(connection)
+    wanted = getattr(connector, "HANDSHAKE", "")
     value = parse_qs(query).get(wanted, [""])[0] if wanted else ""
     if not 0 < len(value) <= LONGEST_TOKEN:
         return None
-    return 200, [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")], value.encode("utf-8", "replace")
+    told = connector.greet(value) if hasattr(connector, "greet") else value
+    return (200, [_TEXT, ("X-Content-Type-Options", "nosniff")], told.encode("utf-8", "replace")) if told else None
+
+
+def address(public: str, path: str, query: str) -> str:
+    """The public address that was called, with its query where it has one: some senders put there what they are about."""
+    return f"{public}{path}?{query}" if query else public + path
 
 
 @cache
@@ -133,9 +141,9 @@ class WebhookLayer:
             return self._inner(environ, start_response)
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
-        connection = path[len(PREFIX) :]
-        status, fields, body = handshake(self._runtime, connection, environ.get("QUERY_STRING", "")) or answer(
-            self._runtime, connection, headers, self._public + path, lambda: _read(environ, self._limit)
+        connection, query = path[len(PREFIX) :], environ.get("QUERY_STRING", "")
+        status, fields, body = handshake(self._runtime, connection, query) or answer(
+            self._runtime, connection, headers, address(self._public, path, query), lambda: _read(environ, self._limit)
         )
         start_response(_STATUS_LINES[status], [*fields, ("Content-Length", str(len(body)))])
         return [body]
@@ -164,10 +172,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.post("/webhooks/<connection>")
     def receive(connection: str) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        greeting = handshake(runtime, connection, request.query_string.decode("latin-1"))
-        status, fields, body = greeting or answer(
-            runtime, connection, headers, public + request.path, lambda: _read(request.environ, runtime.settings.web.max_body)
-        )
+        query = request.query_string.decode("latin-1")
+        url, limit = address(public, request.path, query), runtime.settings.web.max_body
+        greeting = handshake(runtime, connection, query)
+        status, fields, body = greeting or answer(runtime, connection, headers, url, lambda: _read(request.environ, limit))
         return Response(body, status, fields)
+
+    @routes.get("/webhooks/<connection>")
+    def greet(connection: str) -> Response:
+        """Some systems ask so before their first delivery."""
+        told = handshake(runtime, connection, request.query_string.decode("latin-1"))
+        if told is None:
+            raise MethodNotAllowed(["POST"])
+        return Response(told[2], told[0], told[1])
 
     return routes

@@ -114,6 +114,9 @@ class Memory:
     def order(self) -> OrderRow:
         return self.order_row
 
+    def reconsider(self, order: Any) -> None:
+        """Nothing follows here."""
+
     def add_payment(self, payment: PaymentRow) -> None:
         self.row = payment
 

@@ -74,6 +74,7 @@ class DrupalSite:
             page.get_by_role("button", name="Add to cart").click()
             page.goto("/cart")
             page.locator("#edit-checkout").click()
+            page.wait_for_url("**/checkout/**")
             self._order_information(page, mail)
             page.get_by_role("button", name=re.compile("Continue to review", re.I)).click()
             page.wait_for_url("**/review")

@@ -297,10 +297,28 @@ def test_a_price_change_is_one_write_and_what_is_gone_is_unpublished_until_it_co
     assert comparing.compare(journey.runtime, "shop").differences == []
 
 
+def test_a_product_that_is_gone_is_unpublished_with_its_variations(journey: Journey) -> None:
+    journey.pull()
+    journey.push()
+    for key, one in list(journey.pim.catalog.products.items()):
+        if one["values"]["sku"][0]["data"].startswith("POLO"):
+            journey.pim.catalog.delete_product(key)
+    journey.pim.catalog.delete_model("polo")
+    assert journey.pull(full=True)["gone"] == 9 + 1
+    journey.push()
+    state = journey.state()
+    assert {name: one["published"] for name, one in state["products"].items()} == {"Shirt": True, "Chinos": True, "Polo shirt": False}
+    assert {sku[:4] for sku, one in state["variations"].items() if not one["published"]} == {"POLO"}
+    assert comparing.compare(journey.runtime, "shop").differences == []
+
+
 def test_a_change_made_in_the_site_is_found_and_repaired(journey: Journey) -> None:
     journey.pull()
     journey.push()
     assert comparing.compare(journey.runtime, "shop").differences == []
+    rows(journey.runtime, "UPDATE items SET state = 'waiting', written = NULL WHERE kind = 'media'")
+    assert journey.push() in ({"unchanged": 3}, {"updated": 3})
+    assert journey.state()["files"] == 3  # no picture was uploaded again
     journey.ask("change", sku="SHIRT-RED-M", fields={"price": {"number": "1", "currency_code": "EUR"}, "field_stock": 99})
     found = comparing.compare(journey.runtime, "shop", repair=True)
     assert sorted((one.name, one.field) for one in found.differences) == [

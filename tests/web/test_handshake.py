@@ -1,4 +1,4 @@
-"""A subscription is greeted before its first delivery, and a sender told what it wants to read: the same through all three skins."""
+"""A subscription is greeted before its first delivery: the same through all three skins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -22,7 +21,6 @@ from middleware.web import asgi
 from tests.web.asgi import request
 from tests.world import World, connections, rows
 
-ADYEN = json.loads((Path(__file__).parents[1] / "payloads" / "vectors" / "adyen.json").read_text("utf-8"))["vectors"][0]
 SKINS = ["thin layer", "flask", "event loop"]
 Told = tuple[int, str, str]
 
@@ -36,19 +34,23 @@ def skin(request: pytest.FixtureRequest) -> str:
 def runtime(skin: str, cluster: Cluster) -> Iterator[Runtime]:
     name, url = cluster.clone()
     bc = Connection("bc", "businesscentral", "https://bc.example/v2.0/production", secrets=(secret("state"),))
-    adyen = Connection("adyen", "adyen", secrets=(secret(ADYEN["secret"]),))
-    made = World(url, connections={**connections(), "bc": bc, "adyen": adyen}).runtime(web=Web(thin_layer=skin == "thin layer"))
+    klarna = Connection("klarna", "klarna", "https://klarna.example", secrets=(secret("key"),))
+    keys = {"public_key": secret("bt_public_key"), "private_key": secret("bt_private_key")}
+    bt = Connection("bt", "braintree", "https://bt.example", secrets=(secret("bt_private_key"),), credentials=keys)
+    known = {**connections(), "bc": bc, "klarna": klarna, "bt": bt}
+    made = World(url, connections=known).runtime(web=Web(thin_layer=skin == "thin layer"))
     yield made
     made.close()
     cluster.drop(name)
 
 
-def asked(skin: str, runtime: Runtime, connection: str, query: str, body: bytes = b"") -> Told:
-    """Status, content type and text of the answer to a POST."""
+def asked(skin: str, runtime: Runtime, connection: str, query: str, body: bytes = b"", method: str = "POST") -> Told:
+    """Status, content type and text of the answer."""
     if skin == "event loop":
-        return asyncio.run(_asked(runtime, connection, query, body))
+        return asyncio.run(_asked(runtime, connection, query, body, method))
     with served(runtime) as url:
-        answer = requests.post(f"{url}/webhooks/{connection}?{query}", data=body, headers={"Connection": "close"}, timeout=20)
+        address = f"{url}/webhooks/{connection}?{query}"
+        answer = requests.request(method, address, data=body, headers={"Connection": "close"}, timeout=20)
     return answer.status_code, answer.headers["content-type"], answer.text
 
 
@@ -64,9 +66,9 @@ def served(runtime: Runtime) -> Iterator[str]:
     thread.join()
 
 
-async def _asked(runtime: Runtime, connection: str, query: str, body: bytes) -> Told:
+async def _asked(runtime: Runtime, connection: str, query: str, body: bytes, method: str) -> Told:
     layer = asgi.WebhookLayer(create_app(runtime).wsgi_app, runtime)
-    status, told, text = await request(layer, "POST", f"/webhooks/{connection}", {"content-length": str(len(body))}, [body], query=query)
+    status, told, text = await request(layer, method, f"/webhooks/{connection}", {"content-length": str(len(body))}, [body], query=query)
     await layer.close()
     return status, {name.lower(): value for name, value in told}["content-type"], text.decode()
 
@@ -111,7 +113,15 @@ def test_a_notification_is_kept_after_it(skin: str, runtime: Runtime) -> None:
     assert rows(runtime, "SELECT connection, topic, hint FROM events") == [("bc", "resource.updated", True)]
 
 
-def test_adyen_reads_that_its_delivery_is_accepted(skin: str, runtime: Runtime) -> None:
-    told = (200, "text/plain; charset=utf-8", "[accepted]")
-    assert [asked(skin, runtime, "adyen", "", ADYEN["body"].encode()) for _ in range(2)] == [told, told]
-    assert rows(runtime, "SELECT topic FROM events WHERE connection = 'adyen'") == [("AUTHORISATION",)]
+def test_what_a_push_is_about_may_stand_in_the_query_of_its_address(skin: str, runtime: Runtime) -> None:
+    assert asked(skin, runtime, "klarna", "klarna_order_id=f3392f8b&x=%C3%A9")[0] == 200
+    found = rows(runtime, "SELECT subject, topic, hint FROM events WHERE connection = 'klarna'")
+    assert found == [("f3392f8b", "order.push", True)]
+
+
+def test_a_challenge_that_comes_with_get_is_answered_by_the_connector_and_nothing_else_is(skin: str, runtime: Runtime) -> None:
+    challenge = "20f9f8ed05f77439fe955c977e4c8a53"
+    told = asked(skin, runtime, "bt", f"bt_challenge={challenge}", method="GET")
+    assert told == (200, "text/plain; charset=utf-8", "bt_public_key|e3af1ce1fe0500724651caa0c7682fa3d743be4f")
+    for connection, query in (("bt", "bt_challenge=x"), ("bt", ""), ("klarna", f"bt_challenge={challenge}"), ("nobody", "a=b")):
+        assert asked(skin, runtime, connection, query, method="GET")[0] == 405

@@ -7,6 +7,7 @@ down_revision = "0004"
 
 TABLES = """
 ALTER TABLE payment_parts ADD COLUMN state TEXT DEFAULT 'done' NOT NULL;
+ALTER TABLE orders ADD COLUMN aligned TEXT DEFAULT '' NOT NULL, ADD COLUMN stock_effect TEXT DEFAULT '' NOT NULL;
 ALTER TABLE payments ADD COLUMN review TEXT DEFAULT '' NOT NULL, ADD COLUMN review_at TIMESTAMP WITH TIME ZONE;
 
 CREATE TABLE payouts (
@@ -50,5 +51,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE payout_parts, payouts, secret_uses")
+    op.execute("ALTER TABLE orders DROP COLUMN aligned, DROP COLUMN stock_effect")
     op.execute("ALTER TABLE payments DROP COLUMN review, DROP COLUMN review_at")
     op.execute("ALTER TABLE payment_parts DROP COLUMN state")

@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Drupal\commerce_waybill_operations\Batch;
 
+use Drupal\Core\Database\Connection;
+use Drupal\Core\Database\DatabaseException;
 use Drupal\Core\Lock\LockBackendInterface;
 
 /**
@@ -17,6 +19,8 @@ class FamilyLocks {
    * Seconds after which a lock ends by itself, when PHP was killed.
    */
   private const LIFETIME = 120.0;
+
+  private const PREFIX = 'commerce_waybill_operations:';
 
   /**
    * The locks that are held.
@@ -32,6 +36,7 @@ class FamilyLocks {
 
   public function __construct(
     private readonly LockBackendInterface $lock,
+    private readonly Connection $database,
   ) {}
 
   /**
@@ -49,12 +54,11 @@ class FamilyLocks {
     $names = array_unique($names);
     sort($names, SORT_STRING);
     $this->since = microtime(TRUE);
+    // Those that are free, at the cost of one commit instead of one each.
+    $this->together(fn (string $name) => $this->take($name, 0.0), $names);
     $missing = [];
     foreach ($names as $name) {
-      if ($this->take("commerce_waybill_operations:$name", $this->since + $wait)) {
-        $this->held[] = "commerce_waybill_operations:$name";
-      }
-      else {
+      if (!in_array($name, $this->held, TRUE) && !$this->take($name, $this->since + $wait)) {
         $missing[] = $name;
       }
     }
@@ -72,20 +76,47 @@ class FamilyLocks {
    * Gives all locks back.
    */
   public function release(): void {
-    array_map($this->lock->release(...), $this->held);
+    $release = fn (string $name) => $this->lock->release(self::PREFIX . $name);
+    if (!$this->together($release, $this->held)) {
+      array_map($release, $this->held);
+    }
     $this->held = [];
+  }
+
+  /**
+   * Does something with each name, in one transaction.
+   *
+   * Nothing waits in it: all take and release locks in the same order.
+   *
+   * @return bool
+   *   Whether it went through.
+   */
+  private function together(callable $what, array $names): bool {
+    $held = $this->held;
+    try {
+      $transaction = $this->database->startTransaction();
+      array_map($what, $names);
+      unset($transaction);
+    }
+    catch (DatabaseException | \PDOException) {
+      isset($transaction) && $this->database->inTransaction() && $transaction->rollBack();
+      $this->held = $held;
+      return FALSE;
+    }
+    return TRUE;
   }
 
   /**
    * Takes one lock, or gives up at some time.
    */
   private function take(string $name, float $deadline): bool {
-    while (!$this->lock->acquire($name, self::LIFETIME)) {
+    while (!$this->lock->acquire(self::PREFIX . $name, self::LIFETIME)) {
       $left = (int) ceil($deadline - microtime(TRUE));
-      if ($left <= 0 || $this->lock->wait($name, $left)) {
+      if ($left <= 0 || $this->lock->wait(self::PREFIX . $name, $left)) {
         return FALSE;
       }
     }
+    $this->held[] = $name;
     return TRUE;
   }
 

@@ -12,9 +12,11 @@ final class LostTransaction extends \RuntimeException {
   /**
    * Codes of a deadlock, a lock wait time-out, a serialization failure.
    *
-   * MySQL has 1213 and 1205, PostgreSQL 40P01 and 40001, SQLite 5.
+   * MySQL has 1213 and 1205, PostgreSQL 40P01 and 40001, SQLite 5. Where Drupal
+   * went back to a savepoint after a deadlock, MySQL says 1305: the savepoint
+   * went with the transaction, and nothing else tells of the deadlock.
    */
-  private const CODES = ['1213', '1205', '40P01', '40001', '5'];
+  private const CODES = ['1213', '1205', '1305', '40P01', '40001', '5'];
 
   /**
    * Recognises one among the causes of an exception.

@@ -137,9 +137,15 @@ class OperationRunner {
     $this->saver->save($entity, $type, $changes, $run);
     $map->created($entity, $this->names->own($operation));
     if ($entity->getEntityTypeId() === 'commerce_product_variation') {
-      $entity->get('product_id')->isEmpty()
-        ? $orphans->left($entity->id(), $operation)
-        : $this->follow([$entity->id() => $operation], $map, $run);
+      if ($entity->get('product_id')->isEmpty()) {
+        $orphans->left($entity->id(), $operation);
+        // Its product is going to save it again, and need not ask what is
+        // stored: it is this.
+        method_exists($entity, 'setOriginal') ? $entity->setOriginal(clone $entity) : $entity->original = clone $entity;
+      }
+      else {
+        $this->follow([$entity->id() => $operation], $map, $run);
+      }
     }
     $this->follow($orphans->listed([], $this->variations($entity), $operation), $map, $run);
     return Result::of(Result::CREATED, $operation->type, $entity->uuid());
@@ -179,10 +185,10 @@ class OperationRunner {
   private function follow(array $adopted, IdentityMap $map, string $run): void {
     foreach ($adopted as $id => $operation) {
       $type = $this->type($operation);
-      $variation = $operation->verb === Verb::Add ? $map->entity(new Found('commerce_product_variation', $id)) : NULL;
-      $names = array_map($type->getPublicName(...), $variation ? $this->levels->fields($variation) : []);
-      $sent = array_intersect_key($operation->attributes, array_flip($names));
-      if ($sent) {
+      $names = $this->levels->fields('commerce_product_variation', $type->getBundle());
+      $sent = array_intersect_key($operation->attributes, array_flip(array_map($type->getPublicName(...), $names)));
+      $variation = $sent && $operation->verb === Verb::Add ? $map->entity(new Found('commerce_product_variation', $id)) : NULL;
+      if ($variation) {
         $this->saver->save($variation, $type, $this->writer->write($variation, $type, $operation->with($sent, []), $map), $run);
         $map->saved($variation);
       }

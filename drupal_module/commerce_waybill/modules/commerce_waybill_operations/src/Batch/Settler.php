@@ -15,6 +15,11 @@ use Drupal\Core\Database\Transaction;
  */
 class Settler {
 
+  /**
+   * How often something is tried that the database gave up for another.
+   */
+  private const ATTEMPTS = 3;
+
   private const BUSY = 'Another batch works on this; send the operation again.';
 
   public function __construct(
@@ -111,7 +116,11 @@ class Settler {
    */
   private function settle(Settlement $settlement, IdentityMap $map, string $run): array {
     $refused = [];
+    $lost = 0;
     do {
+      // The one before has to be gone when another begins: only then does
+      // Drupal tell the caches at the end of that one.
+      unset($transaction);
       $before = $map->checkpoint();
       $orphans = new Orphans();
       $transaction = $settlement->atomic ? $this->database->startTransaction() : NULL;
@@ -123,6 +132,9 @@ class Settler {
       }
       catch (LostTransaction) {
         $this->undo($transaction, $map, $before);
+        if (++$lost < self::ATTEMPTS) {
+          continue;
+        }
         return self::refuse($settlement->operations, Refusal::retryable(self::BUSY));
       }
       if (!$orphans->culprits()) {
@@ -162,13 +174,26 @@ class Settler {
       $transaction?->rollBack();
     }
     catch (\Exception $exception) {
-      // After a deadlock the database has rolled back already, and Drupal
-      // complains that its savepoints are gone.
-      if ($this->database->inTransaction()) {
-        throw $exception;
-      }
+      $this->isOver() || throw $exception;
     }
     $map->revert($before);
+  }
+
+  /**
+   * Whether the database has ended the transaction by itself.
+   *
+   * After a deadlock MySQL has rolled back already, which its client learns
+   * only from the next answer. Drupal then still counts on its savepoints, and
+   * would take what follows for a part of the transaction.
+   */
+  private function isOver(): bool {
+    $this->database->query('SELECT 1')->fetchField();
+    if ($this->database->getClientConnection()->inTransaction()) {
+      return FALSE;
+    }
+    // Nothing is left to be committed: this only lets Drupal forget it.
+    $this->database->transactionManager()->commitAll();
+    return !$this->database->inTransaction();
   }
 
   /**

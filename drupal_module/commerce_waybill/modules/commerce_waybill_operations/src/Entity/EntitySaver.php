@@ -57,13 +57,28 @@ class EntitySaver {
       $this->stamp($entity, $run);
     }
     if ($save || $changes->doubtful) {
-      $this->validate($entity, $type, $new ? NULL : $changes->fields);
+      $this->validate($entity, $type, $new ? $this->ofNew($entity, $changes) : $changes->fields);
     }
     if ($save) {
       $this->prepareRevision($entity);
       $entity->save();
     }
     return $save;
+  }
+
+  /**
+   * Lists the fields of something new that are validated.
+   *
+   * To validate the others costs much and finds nothing.
+   *
+   * @return string[]
+   *   All but what nobody can set, and but an owner that was not sent: that is
+   *   the account which is asking.
+   */
+  private function ofNew(ContentEntityInterface $entity, Changes $changes): array {
+    $owner = $entity->getEntityType()->getKey('owner') ?: 'uid';
+    $set = array_filter($entity->getFieldDefinitions(), static fn ($one): bool => !($one->isComputed() && $one->isReadOnly()));
+    return array_diff(array_keys($set), array_diff([$owner], $changes->fields));
   }
 
   /**

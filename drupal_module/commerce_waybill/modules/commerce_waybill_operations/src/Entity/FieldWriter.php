@@ -130,25 +130,28 @@ class FieldWriter {
         throw Refusal::because(422, "Resources of type $identifier->type cannot be referred to here.", "$here/type");
       }
       $target = $this->target($identifier, $map, $here);
-      if ($target !== NULL) {
-        $items[] = ['target_id' => $target] + $identifier->meta;
+      if ($target) {
+        // A product tells its new variations whose they are: what is at hand
+        // need not be loaded for that.
+        $variation = $target->entityTypeId === 'commerce_product_variation' ? $map->atHand($target) : NULL;
+        $items[] = ['target_id' => $target->id] + ($variation ? ['entity' => $variation] : []) + $identifier->meta;
       }
     }
     return $items;
   }
 
   /**
-   * Gives the id of what is referred to.
+   * Finds what is referred to.
    *
-   * @return int|string|null
-   *   The id; NULL when it is not there and need not be.
+   * @return \Drupal\commerce_waybill_operations\Entity\Found|null
+   *   Its place; NULL when it is not there and need not be.
    */
-  private function target(Identifier $identifier, IdentityMap $map, string $at): int|string|null {
+  private function target(Identifier $identifier, IdentityMap $map, string $at): ?Found {
     $found = $map->find($this->names->of($identifier));
     if (!$found && $identifier->optional) {
       return NULL;
     }
-    return $found->id ?? throw Refusal::because(404, sprintf(
+    return $found ?? throw Refusal::because(404, sprintf(
       'The resource identified by `%s` (given as a relationship item) could not be found.',
       addcslashes((string) $identifier, "\0"),
     ), $at);

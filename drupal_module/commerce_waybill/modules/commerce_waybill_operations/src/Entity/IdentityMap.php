@@ -88,6 +88,13 @@ final class IdentityMap {
   }
 
   /**
+   * Gets an entity if it is at hand, without loading it.
+   */
+  public function atHand(Found $place): ?ContentEntityInterface {
+    return $this->entities[$place->key()] ?? NULL;
+  }
+
+  /**
    * Lets names mean an entity, for the rest of the batch.
    *
    * @param \Drupal\Core\Entity\ContentEntityInterface $entity

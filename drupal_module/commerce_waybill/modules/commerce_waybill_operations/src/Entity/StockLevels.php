@@ -8,7 +8,7 @@ use Drupal\commerce\PurchasableEntityInterface;
 use Drupal\commerce_price\Calculator;
 use Drupal\commerce_stock\StockServiceManagerInterface;
 use Drupal\commerce_waybill_operations\Error\Refusal;
-use Drupal\Core\Entity\ContentEntityInterface;
+use Drupal\Core\Entity\EntityFieldManagerInterface;
 use Drupal\Core\Field\FieldItemListInterface;
 
 /**
@@ -25,6 +25,7 @@ class StockLevels {
   private const TYPE = 'commerce_stock_level';
 
   public function __construct(
+    private readonly EntityFieldManagerInterface $entityFieldManager,
     private readonly ?StockServiceManagerInterface $stock = NULL,
   ) {}
 
@@ -36,13 +37,14 @@ class StockLevels {
   }
 
   /**
-   * Lists the names of an entity's fields for stock levels.
+   * Lists the names of a bundle's fields for stock levels.
    *
    * @return string[]
    *   The names; mostly none.
    */
-  public function fields(ContentEntityInterface $entity): array {
-    return $this->stock ? array_keys(array_filter($entity->getFieldDefinitions(), static fn ($one): bool => $one->getType() === self::TYPE)) : [];
+  public function fields(string $entity_type_id, string $bundle): array {
+    $fields = $this->stock ? $this->entityFieldManager->getFieldDefinitions($entity_type_id, $bundle) : [];
+    return array_keys(array_filter($fields, static fn ($one): bool => $one->getType() === self::TYPE));
   }
 
   /**
