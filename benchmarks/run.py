@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 
 from rich.markup import escape
 
-from benchmarks import crash, feeds, ingest, postgres, provision, report, subjects, workers
+from benchmarks import crash, deliveries, feeds, ingest, postgres, provision, report, subjects, workers
 from benchmarks.postgres import Cluster
 from benchmarks.provision import WORK, Redis, Unavailable
 
-PARTS = ("ingest", "worker", "decide", "crash", "feeds")
+PARTS = ("ingest", "worker", "decide", "crash", "feeds", "deliveries")
 KILL_EVERY = 5.0
 
 
@@ -35,6 +35,8 @@ class Found:
     crashes: list[crash.Crashed] = field(default_factory=list)
     feeds: feeds.Feeds | None = None
     feeds_reason: str = ""
+    deliveries: deliveries.Deliveries | None = None
+    deliveries_reason: str = ""
     worker_reasons: dict[str, str] = field(default_factory=dict)
     crash_reasons: dict[str, str] = field(default_factory=dict)
 
@@ -42,6 +44,8 @@ class Found:
         """What was asked for and did not run, with its reason."""
         parts = {"ingest": self.ingest.reasons if self.ingest else {}, "worker": self.worker_reasons, "crash": self.crash_reasons}
         parts["feeds"] = {"unchanged pull": self.feeds_reason} if self.feeds_reason else {}
+        parts["deliveries"] = dict(self.deliveries.reasons) if self.deliveries else {}
+        parts["deliveries"] |= {"all": self.deliveries_reason} if self.deliveries_reason else {}
         return {f"{part}, {name}": reason for part, reasons in parts.items() for name, reason in reasons.items()}
 
 
@@ -99,6 +103,12 @@ class Bench:
         except (Unavailable, RuntimeError) as error:
             found.feeds_reason = str(error)
 
+    def deliveries(self, found: Found) -> None:
+        try:
+            found.deliveries = deliveries.measure(rounds=self.asked.rounds, say=self.say)
+        except (Unavailable, RuntimeError) as error:
+            found.deliveries_reason = str(error)
+
     def _peer(self, name: str, measure: Callable[[Cluster, Redis, int], workers.Worked], found: Found) -> None:
         if self.broker is None:
             found.worker_reasons[name] = "no redis-server on the PATH and no WAYBILL_BENCH_REDIS_URL"
@@ -147,11 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Namespace) -> int:
     said = report.verdicts(asked.only, ingest=found.ingest, workers=found.workers, crashes=found.crashes)
-    if "feeds" in asked.only:
-        said |= {
-            name: {"measured": value, "target": target, "met": met if value is not None else None}
-            for name, (value, target, met) in feeds.verdicts(found.feeds).items()
-        }
+    judged: dict[str, tuple[float | None, str, bool]] = {}
+    judged |= feeds.verdicts(found.feeds) if "feeds" in asked.only else {}
+    judged |= deliveries.verdicts(found.deliveries) if "deliveries" in asked.only else {}
+    said |= {
+        name: {"measured": value, "target": target, "met": met if value is not None else None}
+        for name, (value, target, met) in judged.items()
+    }
     if found.ingest is not None:
         seen = {*found.ingest.runs, *found.ingest.reasons}
         out.print(report.ingest_table(found.ingest, [one for one in subjects.everyone() if one.name in seen]))
@@ -161,6 +173,8 @@ def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Name
         out.print(report.crash_table(found.crashes))
     if found.feeds:
         out.print(feeds.table(found.feeds))
+    if found.deliveries:
+        out.print(deliveries.table(found.deliveries))
     out.print(report.verdict_table(said))
     missing = found.not_run()
     for what, reason in missing.items():
@@ -174,6 +188,7 @@ def _print(out: Any, found: Found, context: dict[str, Any], asked: argparse.Name
             "ingest": found.ingest.plain() if found.ingest else None,
             "workers": [one.plain() for one in found.workers],
             "feeds": found.feeds.plain() if found.feeds else None,
+            "deliveries": found.deliveries.plain() if found.deliveries else None,
             "crashes": [one.plain() for one in found.crashes],
             "not_run": missing,
             "verdicts": said,

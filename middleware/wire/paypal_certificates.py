@@ -98,6 +98,15 @@ def roots(authority: str, more: str) -> list[x509.Certificate]:
         raise ValueError("trusted_certificates: the file cannot be read or holds none") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A signing certificate, and between which times its whole chain is valid."""
+
+    leaf: x509.Certificate
+    since: datetime
+    until: datetime
+
+
 class Certificates:
     """The signing certificates that were met, each asked for once; threads may share it."""
 
@@ -105,15 +114,18 @@ class Certificates:
         """`ask` gets the PEM at a path of PayPal's API; it raises `CallError`, `Rejected` where there is none."""
         self.trusted = trusted
         self.known: dict[str, bytes] = {}
+        self._held: dict[str, Trusted] = {}
         self._ask = ask
         self._asked: deque[datetime] = deque(maxlen=UNFAMILIAR)
 
     def leaf(self, path: str, at: datetime) -> x509.Certificate:
         """The certificate at `path`, valid at `at`; raises `SignatureRefused`, and `Busy` where it cannot be had now."""
-        pem = self.known.get(path) or self._fetched(path, at)
-        leaf = trusted_leaf(pem, self.trusted, at)
-        self.known[path] = pem
-        return leaf
+        held = self._held.get(path)
+        if held is None or not held.since <= at <= held.until:
+            pem = self.known.get(path) or self._fetched(path, at)
+            held = trusted_leaf(pem, self.trusted, at)
+            self.known[path], self._held[path] = pem, held
+        return held.leaf
 
     def _fetched(self, path: str, at: datetime) -> bytes:
         if len(self._asked) == UNFAMILIAR and at - self._asked[0] < timedelta(minutes=1):
@@ -127,7 +139,7 @@ class Certificates:
             raise Busy(f"the certificate cannot be had now: {error.reason}") from error
 
 
-def trusted_leaf(pem: bytes, trusted: Sequence[x509.Certificate], at: datetime) -> x509.Certificate:
+def trusted_leaf(pem: bytes, trusted: Sequence[x509.Certificate], at: datetime) -> Trusted:
     """The signing certificate of a PEM bundle, once its chain ends in a trusted one; raises `SignatureRefused`."""
     try:
         chain = x509.load_pem_x509_certificates(pem)[:LONGEST_CHAIN]
@@ -137,16 +149,18 @@ def trusted_leaf(pem: bytes, trusted: Sequence[x509.Certificate], at: datetime) 
         raise SignatureRefused("the certificate is none") from None
     if not names or not all(name.endswith(".paypal.com") for name in names):
         raise SignatureRefused("the certificate is not in PayPal's name")
-    current = leaf
+    current, used = leaf, [leaf]
     for _ in range(LONGEST_CHAIN):
         if not current.not_valid_before_utc <= at <= current.not_valid_after_utc:
             raise SignatureRefused("the certificate is not valid at this time")
-        if _issuer(current, trusted, at):
-            return leaf
+        if root := _issuer(current, trusted, at):
+            used.append(root)
+            return Trusted(leaf, max(one.not_valid_before_utc for one in used), min(one.not_valid_after_utc for one in used))
         following = _issuer(current, intermediates, at)
         if following is None:
             break
         current = following
+        used.append(current)
     raise SignatureRefused("the certificate leads to no trusted root")
 
 
