@@ -227,6 +227,7 @@ def measured(bench: Bench, rounds: int, *, feeds: bool) -> dict[str, Any]:
 def _ours(bench: Bench, name: str, number: int) -> tuple[float, float]:
     module, pushers = WAYS[name]
     with runtime(bench, f"{module}{pushers}_{number}", module) as (made, folder):
+        made.connector("shop").missing_fields({("variation", "default"): ["sku"]})  # raises when the site knows no such key
         ours = Ours(bench, made, folder, bench.count(name), pushers)
         return ours.count / ours.products(), ours.count / ours.stock()
 
