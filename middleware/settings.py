@@ -141,7 +141,8 @@ class Connection:
 class Store:
     """A shop's store and the connections that serve it. `shop_ref` is the store's id in the shop (empty: the only one).
     `export_when` is `placed` or `paid`. `on_payment` says which step of the order follows which payment state, as
-    {refunded = {to = "canceled", stock = "return"}, disputed = {hold = "dispute"}, dispute_won = {release = true}}."""
+    {refunded = {to = "canceled", stock = "return"}, disputed = {hold = "dispute"}, dispute_won = {release = true}}. `payment_routes` says which of several providers carries what, as
+    {paypal = {methods = ["paypal_checkout"], currencies = ["EUR", "USD"]}}; a provider that is not named there carries everything."""
 
     name: str
     shop: str
@@ -152,6 +153,7 @@ class Store:
     languages: tuple[str, ...] = ()
     export_when: str = "placed"
     on_payment: Mapping[str, Any] = field(default_factory=dict)
+    payment_routes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,10 @@ class Settings:
     def stores_of(self, connection: str) -> tuple[Store, ...]:
         """The stores that a connection serves, in any role."""
         return tuple(s for s in self.stores.values() if connection in (s.shop, s.erp, *s.payments))
+
+    def store_of(self, shop: str, reference: str) -> Store | None:
+        """The store of a shop's orders that name the shop's store `reference`."""
+        return next((s for s in self.stores.values() if s.shop == shop and s.shop_ref in ("", reference)), None)
 
 
 ENVIRONMENT = {

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from middleware import connectors, observing, settings
 from middleware.database import engine_for, migrate
-from middleware.domain import alignment
+from middleware.domain import alignment, payment_routes
 from middleware.embedded import EmbeddedPostgres
 from middleware.errors import SettingsError
 from middleware.feeds import registry
@@ -40,6 +40,7 @@ def mistakes(found: Settings) -> list[str]:
     """Everything that is wrong with a configuration that could be read, one line each."""
     wrong = connectors.mistakes(found.connections, found.stores)
     wrong += [f"stores.{store.name}.{line}" for store in found.stores.values() for line in alignment.mistakes(store.on_payment)]
+    wrong += [f"stores.{store.name}.{line}" for store in found.stores.values() for line in payment_routes.mistakes(store)]
     for part in (lambda: Vault(found.keys), lambda: registry.load(found)):
         try:
             part()

@@ -3,10 +3,11 @@ looked up in one spelling, made only here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mappings.canonical import FulfilmentChange, Message, Order, PaymentChange, Signal
-from middleware.settings import Settings
+from middleware.domain.payment_routes import carries
+from middleware.settings import Settings, Store
 
 
 def subject_key(connection: str, subject: str) -> str:
@@ -28,8 +29,8 @@ def keys_of(message: Message, connection: str, settings: Settings) -> tuple[str,
     """Every join key of a message that arrived on `connection`, sorted."""
     stores = settings.stores_of(connection)
     if isinstance(message, Order):
-        providers = {name for store in stores for name in store.payments}
-        payments = (payment_key(p, pay.remote_id) for p in providers for pay in message.payments if pay.remote_id)
+        store = settings.store_of(connection, message.store_ref)
+        payments = _payments(message, store) if store else ()
         return _sorted([order_key(connection, message.order_id), *order_aliases(connection, message), *payments])
     if isinstance(message, PaymentChange):
         orders = (order_key(store.shop, ref) for store in stores for ref in message.order_refs if ref)
@@ -39,6 +40,14 @@ def keys_of(message: Message, connection: str, settings: Settings) -> tuple[str,
     if isinstance(message, Signal) and message.order_ref:
         return (order_key(connection, message.order_ref),)
     return ()
+
+
+def _payments(order: Order, store: Store) -> Iterator[str]:
+    """The payments that the shop attached, at each provider that the store lets carry them."""
+    for payment in order.payments:
+        for provider in store.payments if payment.remote_id else ():
+            if carries(store, provider, payment.amount.currency, payment.gateway):
+                yield payment_key(provider, payment.remote_id)
 
 
 def order_aliases(shop: str, order: Order) -> tuple[str, ...]:

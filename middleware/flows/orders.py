@@ -69,7 +69,7 @@ def _seal(order: Order, work: Work) -> bytes:
 
 def _store_of(order: Order, work: Work) -> Store:
     shop = work.cause.connection
-    for store in work.settings.stores.values():
-        if store.shop == shop and store.shop_ref in ("", order.store_ref):
-            return store
-    raise Unreadable(f"no store of connection {shop!r} has shop_ref {order.store_ref!r}")
+    store = work.settings.store_of(shop, order.store_ref)
+    if store is None:
+        raise Unreadable(f"no store of connection {shop!r} has shop_ref {order.store_ref!r}")
+    return store

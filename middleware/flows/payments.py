@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from mappings.canonical import Money, PartKind, PaymentChange, PaymentPart, PaymentState
 from mappings.raw_codes import raw_code
 from middleware.domain.keys import payment_key
+from middleware.domain.payment_routes import carries
 from middleware.domain.payments import counted, is_newer, order_payment_state, part_newness, payment_state
 from middleware.models import OrderRow, PaymentPartRow, PaymentRow
 from middleware.work import Ask, Work
@@ -57,6 +58,12 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
         review="",
     )
     work.add_payment(payment)
+    store = work.settings.stores.get(order.store)
+    if store is not None and not carries(store, work.cause.connection, payment.currency):
+        # The money has moved, so it counts; that it moved here is somebody's mistake.
+        work.audit(
+            order, f"payment {change.remote_id}", "", "not routed", f"{store.name} routes no {payment.currency} to {work.cause.connection}"
+        )
     work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
     return payment
 
