@@ -141,8 +141,9 @@ class Connection:
 class Store:
     """A shop's store and the connections that serve it. `shop_ref` is the store's id in the shop (empty: the only one).
     `export_when` is `placed` or `paid`. `on_payment` says which step of the order follows which payment state, as
-    {refunded = {to = "canceled", stock = "return"}, disputed = {hold = "dispute"}, dispute_won = {release = true}}. `payment_routes` says which of several providers carries what, as
-    {paypal = {methods = ["paypal_checkout"], currencies = ["EUR", "USD"]}}; a provider that is not named there carries everything."""
+    {refunded = {to = "canceled", stock = "return"}, disputed = {hold = "dispute"}, dispute_won = {release = true}}.
+    `payment_routes` says which of several providers carries what, as {paypal = {methods = ["paypal_checkout"], currencies = ["EUR"]}};
+    a provider that is not named there carries everything."""
 
     name: str
     shop: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from middleware import observe as observing_start
 from middleware import sweep
 from middleware.commands import opened, out
 from middleware.errors import SettingsError
-from middleware.feeds import comparing, lineage, pulls, pushes
+from middleware.feeds import again, comparing, lineage, pulls, pushes
 from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.runtime import Runtime
@@ -183,6 +184,19 @@ def _listing(what: str, help_text: str) -> None:
 _listing("counts", "How many records and things are in which state.")
 _listing("rejected", "Records and things that were refused, with the reason.")
 _listing("waiting", "Things that wait to be written, and for what.")
+
+
+@items.command("retry")
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Everything that was refused.")
+def retry_items(names: tuple[str, ...], everything: bool) -> None:
+    """Try again what was refused: NAMES are ids of records, or things like variation/S1."""
+    if bool(names) == everything:
+        raise click.UsageError("expected names, or --all")
+    with opened() as runtime:
+        records, things = again.retry(runtime, names, by=getpass.getuser())
+    out.print(f"{things} things wait to be written; {records} records are mapped again by the next pull")
+    sys.exit(0 if records or things else 1)
 
 
 @items.command("show")

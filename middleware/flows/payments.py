@@ -61,9 +61,8 @@ def _new(change: PaymentChange, order: OrderRow, work: Work) -> PaymentRow:
     store = work.settings.stores.get(order.store)
     if store is not None and not carries(store, work.cause.connection, payment.currency):
         # The money has moved, so it counts; that it moved here is somebody's mistake.
-        work.audit(
-            order, f"payment {change.remote_id}", "", "not routed", f"{store.name} routes no {payment.currency} to {work.cause.connection}"
-        )
+        detail = f"{store.name} routes no {payment.currency} to {payment.connection}"
+        work.audit(order, f"payment {change.remote_id}", "", "not routed", detail)
     work.name_order(order, [payment_key(work.cause.connection, change.remote_id)])  # what names only the payment may wait already
     return payment
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from middleware import operations
 from middleware.errors import Rejected, Transient
-from middleware.feeds import pulls, pushes
+from middleware.feeds import again, pulls, pushes
 from middleware.feeds.feed import Feed
 from middleware.feeds.pulls import Pulled
 from middleware.ports import NOT_THERE
@@ -288,6 +288,27 @@ def test_a_shop_that_is_away_is_tried_again_and_a_refusal_is_kept_with_its_field
     feeds.pull("products")
     feeds.push()
     assert feeds.states()["variation S2"] == "in_sync"
+
+
+def test_what_was_refused_is_tried_again_on_demand(feeds: Feeds) -> None:
+    shirts(feeds.pim, 1, 2)
+    feeds.pim.put("003", sku="S1", product="shirt", title="Shirt", color="r")  # the twin of 001
+    feeds.pull("products")
+    feeds.shop.refuses = {"S2": "Forbidden"}
+    feeds.push()
+    feeds.shop.refuses.clear()
+    del feeds.pim.records["001"]
+    feeds.pull("products", full=True, allow_deletions=True)
+    feeds.pull("products", full=True, allow_deletions=True)
+    assert feeds.push() == [{"written": 1}]  # S1 is taken back; its twin is as refused as before
+    assert again.retry(feeds.runtime, ["variation/S9", "009"], "test") == (0, 0)
+    assert again.retry(feeds.runtime, ["variation/S2"], "test") == (0, 1)
+    assert feeds.push() == [{"written": 1}]
+    assert again.retry(feeds.runtime, [], "test") == (1, 0)
+    feeds.pull("products")
+    feeds.push()
+    assert set(feeds.states().values()) == {"in_sync"}
+    assert rows(feeds.runtime, "SELECT source_id, state FROM records ORDER BY 1") == [("001", "gone"), ("002", "mapped"), ("003", "mapped")]
 
 
 def test_an_item_whose_worker_vanished_is_written_by_another(feeds: Feeds) -> None:
