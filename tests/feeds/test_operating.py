@@ -150,6 +150,8 @@ def test_every_field_tells_where_it_comes_from(configured: DrupalSimulator) -> N
     assert "waits for attribute_value/size/xxl" in run("items", "waiting").output
     assert "is negative" in run("items", "rejected").output
     assert run("items", "retry").exit_code == 2
-    assert run("items", "retry", "variation/NONE").output.endswith("0 things wait to be written; 0 records are mapped again by the next pull\n")
+    assert run("items", "retry", "variation/NONE").output.endswith(
+        "0 things wait to be written; 0 records are mapped again by the next pull\n"
+    )
     assert run("items", "retry", "--all").output.endswith("1 records are mapped again by the next pull\n")
     assert "in_sync" in run("items").output
