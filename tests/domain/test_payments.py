@@ -105,7 +105,9 @@ class Memory:
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     cause: Any = field(default_factory=lambda: SimpleNamespace(connection="stripe", keys=()))
     verdict: Any = field(default_factory=SimpleNamespace)
-    settings: Any = field(default_factory=lambda: SimpleNamespace(connections={"stripe": SimpleNamespace(payment_writer="observe")}))
+    settings: Any = field(
+        default_factory=lambda: SimpleNamespace(connections={"stripe": SimpleNamespace(payment_writer="observe")}, stores={})
+    )
     seen: list[str] = field(default_factory=list)
 
     def payment(self, connection: str, remote_id: str) -> PaymentRow | None:
