@@ -23,7 +23,7 @@ serve: $(READY)
 	@$(VENV)/bin/waybill serve $(ARGS)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest -m "not real" -n auto --maxprocesses 4 $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not real" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-real: $(READY)
 	$(VENV)/bin/python -m pytest -m real -rs $(ARGS)
