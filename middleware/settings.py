@@ -136,6 +136,10 @@ class Connection:
     full_every: Mapping[str, float] = field(default_factory=dict)
     stale_after: Mapping[str, float] = field(default_factory=dict)
 
+    def chosen(self, declared: Mapping[str, tuple[type, Any, str]]) -> dict[str, Any]:
+        """Every option that the system's connector declares, as it is set here or else its default."""
+        return {name: self.options.get(name, default) for name, (_, default, _) in declared.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Store:

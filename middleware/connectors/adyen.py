@@ -9,17 +9,16 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import adyen as words
 from mappings.canonical import Message
-from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
-from middleware.errors import CallError, Rejected, SignatureRefused, Transient, Unreadable, WrongEnvironment
+from middleware.errors import CallError, Rejected, SignatureRefused, Transient, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import adyen as wire
 from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, prose, text_of
+from middleware.wire.webhooks import translated
 
 LONGEST_KEY = 64
 IN_PROGRESS = "704"
@@ -90,12 +89,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one item or platform event to what it says; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._rules)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._rules)
 
     def capture_payment(self, effect: Effect) -> Receipt:
         """POST a capture; the result comes as CAPTURE. https://docs.adyen.com/online-payments/capture"""

@@ -80,7 +80,7 @@ class Connector:
         """`connection.secrets` are those that events are signed with. Raises ValueError for an unknown time zone."""
         self.connection = connection
         self.http = http
-        self._option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option: dict[str, Any] = connection.chosen(self.OPTIONS)
         if not 1 <= self._option["page"] <= 100:
             raise ValueError("options.page must be 1 to 100: the PIM gives no more at once")
         try:

@@ -67,7 +67,7 @@ class Connector:
         """`connection.secrets` are `public key:private key` each, or the private key that goes with the credential public_key."""
         self.connection = connection
         self.http = http
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._public = connection.credentials["public_key"].reveal() if "public_key" in connection.credentials else ""
         self._pairs = wire.key_pairs(connection.secrets, self._public)
         self._merchant = str(options["merchant_id"])

@@ -73,7 +73,7 @@ class Connector:
         """`connection.secrets` are the clientStates of the subscriptions. Raises ValueError for an option that cannot work."""
         self.connection = connection
         self.http = http
-        self._option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option: dict[str, Any] = connection.chosen(self.OPTIONS)
         if not 1 <= self._option["page"] <= 20_000:
             raise ValueError("options.page must be 1 to 20000: the API gives no more at once")
         if not {"{item}", "{variant}"} <= set(re.findall(r"\{\w+\}", self._option["variant_sku"])):

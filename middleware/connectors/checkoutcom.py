@@ -10,17 +10,16 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import checkoutcom as words
 from mappings.canonical import Message
 from mappings.checkoutcom_words import EXPONENTS
-from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
-from middleware.errors import CallError, Rejected, SignatureRefused, Unreadable, WrongEnvironment
+from middleware.errors import CallError, Rejected, SignatureRefused, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
+from middleware.wire.webhooks import translated, unreadable
 
 LONGEST_KEY = 64
 LONGEST_REFERENCE = 80
@@ -87,8 +86,7 @@ class Connector:
         try:
             event = _DECODE(request.body)
         except BROKEN:
-            digest = "sha256:" + hashlib.sha256(request.body).hexdigest()
-            return (Delivery(digest, "unreadable", digest, request.body, secret=secret),)
+            return (unreadable(request.body, secret),)
         self._check_environment(event)
         subject = event.data.payment_id or event.data.id or event.id
         return (Delivery(event.id, event.type, subject, request.body, _when(event), secret=secret),)
@@ -104,12 +102,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._rules)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._rules)
 
     def capture_payment(self, effect: Effect) -> Receipt:
         """https://www.checkout.com/docs/payments/manage-payments/capture-a-payment; the result comes as payment_captured."""

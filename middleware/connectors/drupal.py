@@ -101,7 +101,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._keys = [standard_webhooks.key_of(secret) for secret in connection.secrets]
-        self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option = connection.chosen(self.OPTIONS)
         self._auth = self._way_in()
         option = self._option
         bundles = (option["product_type"], option["variation_type"], option["store_type"], option["store"], option["order_type"])

@@ -51,7 +51,7 @@ class Connector:
         """`connection.secrets` are those of the webhooks. Raises ValueError for an unknown time zone or an impossible option."""
         self.connection = connection
         self.http = http
-        self._option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option: dict[str, Any] = connection.chosen(self.OPTIONS)
         if not 1 <= self._option["page"] <= 500:
             raise ValueError("options.page must be 1 to 500")
         if self._option["available"] not in ("reserved", "projected"):

@@ -80,7 +80,7 @@ class Connector:
     def __init__(self, connection: Connection, http: Http) -> None:
         """Raises ValueError for options that cannot work together or lead out of the folder."""
         self.connection = connection
-        option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        option = connection.chosen(self.OPTIONS)
         if mistake := _mistake(option):
             raise ValueError(mistake)
         self._folder = Folder(_shelf(connection, option), option["settle"], option["checksum"], option["done"])

@@ -10,19 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import gocardless as words
 from mappings.canonical import Message, PaymentState
-from mappings.fields import field_names
 from mappings.payment_fields import order_refs
 from middleware.connectors._http import Http, Reply
-from middleware.errors import Rejected, UnknownOutcome, Unreadable
+from middleware.errors import Rejected, UnknownOutcome
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import gocardless as wire
-from middleware.wire.payment_calls import BROKEN, amount_of, minor_amount
-from middleware.wire.webhooks import fingerprint, said_at, sample, signer, usable
+from middleware.wire.payment_calls import amount_of, minor_amount
+from middleware.wire.webhooks import fingerprint, said_at, sample, signer, translated, usable
 
 
 class Connector:
@@ -61,12 +59,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event or answer to what it says; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._metadata_keys)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._metadata_keys)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET a payment with its refunds and events; of a refund its payment; or a payout with its items, as the id says."""

@@ -12,18 +12,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import klarna as words
 from mappings.canonical import Message
-from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
-from middleware.errors import Refused, Rejected, SignatureRefused, UnknownOutcome, Unreadable, WrongEnvironment
+from middleware.errors import Refused, Rejected, SignatureRefused, UnknownOutcome, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import klarna as wire
 from middleware.wire.payment_calls import BROKEN, amount_of, minor_amount
-from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, unreadable
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, translated, unreadable
 
 
 class _Metadata(msgspec.Struct):
@@ -73,7 +71,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._keys = wire.named_keys(connection.secrets)
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._classic, self._acknowledge = bool(options["classic"]), bool(options["acknowledge"])
         self._states, self._exponents = dict(options["states"]), dict(options["exponents"])
         words.check_states(self._states)
@@ -102,12 +100,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event or answer to what it says of one payment; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._exponents, self._states)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._exponents, self._states)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET the order, and acknowledge it. https://docs.klarna.com/api/ordermanagement (get order details)"""

@@ -55,7 +55,7 @@ class Connector:
         """Raises ValueError for options that cannot be."""
         self.connection = connection
         self.http = http
-        option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        option: dict[str, Any] = connection.chosen(self.OPTIONS)
         if not 2 <= option["page"] <= 1000:
             raise ValueError("options.page must be 2 to 1000")
         self._size, self._most = option["page"], option["list_prices"]

@@ -11,19 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import mollie as words
 from mappings.canonical import Message
-from mappings.fields import field_names
 from mappings.payment_fields import order_refs
 from middleware.connectors._http import Http, Reply
-from middleware.errors import Refused, Rejected, SignatureRefused, Unreadable, WrongEnvironment
+from middleware.errors import Refused, Rejected, SignatureRefused, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.mollie import created, decode_event, explain, is_hint, listed, next_page, payment_id, receipt
 from middleware.wire.payment_calls import BROKEN
-from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, unreadable, usable
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, translated, unreadable, usable
 
 _CLASSIC = re.compile(rb"id=(tr_[A-Za-z0-9]{1,64})")
 _EMBED = {"embed": "captures,refunds,chargebacks"}
@@ -50,7 +48,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._keys = usable(connection.secrets)
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._classic = bool(options["classic"])
         self._metadata_keys = tuple(options["metadata_keys"])
         self._look_back = timedelta(days=options["look_back"])
@@ -83,12 +81,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment or payout; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._metadata_keys)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._metadata_keys)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET the payment with its captures, refunds and chargebacks. https://docs.mollie.com/reference/get-payment"""

@@ -54,7 +54,7 @@ class Connector:
         """Raises ValueError for an option with an unknown word."""
         self.connection = connection
         self.http = http
-        self._option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option: dict[str, Any] = connection.chosen(self.OPTIONS)
         for name, known in _KNOWN.items():
             if self._option[name] not in known:
                 raise ValueError(f"options.{name} must be one of: {', '.join(map(repr, known))}")

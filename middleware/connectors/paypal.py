@@ -9,19 +9,18 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import paypal as words
 from mappings.canonical import Message
-from mappings.fields import field_names
 from middleware.connectors._http import SUCCESS, Http, Reply
-from middleware.errors import Busy, CallError, Rejected, SignatureRefused, Stale, Unauthorized, Unreadable, WrongEnvironment
+from middleware.errors import Busy, CallError, Rejected, SignatureRefused, Stale, Unauthorized, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire import paypal as wire
 from middleware.wire import paypal_certificates as certificates
 from middleware.wire.oauth2 import ClientCredentials
 from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, decimal_text, key_of, payment_of, text_of
+from middleware.wire.webhooks import translated, unreadable
 
 VERIFY = "/v1/notifications/verify-webhook-signature"
 KEPT_FOR = timedelta(days=30)
@@ -70,7 +69,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._ids = [secret.reveal().strip() for secret in connection.secrets]
-        self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option = connection.chosen(self.OPTIONS)
         for name, words_of in (("intent", ("capture", "authorize")), ("verify", ("certificate", "api"))):
             if self._option[name] not in words_of:
                 raise ValueError(f"{name}: expected one of: {', '.join(words_of)}")
@@ -95,12 +94,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._rules)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._rules)
 
     def capture_payment(self, effect: Effect) -> Receipt:
         """https://developer.paypal.com/docs/api/payments/v2/#authorizations_capture"""
@@ -163,8 +157,7 @@ class Connector:
         try:
             event = _DECODE(body)
         except BROKEN:
-            digest = "sha256:" + hashlib.sha256(body).hexdigest()
-            return Delivery(digest, "unreadable", digest, body, secret=secret)
+            return unreadable(body, secret)
         told, resource = event.event_type, event.resource
         payment = words.parent(resource, "authorizations")
         capture = words.parent(resource, "captures") or words.disputed(resource)

@@ -62,7 +62,7 @@ class Connector:
         """Raises ValueError for an option that cannot stand in a query."""
         self.connection = connection
         self.http = http
-        self._option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option: dict[str, Any] = connection.chosen(self.OPTIONS)
         option = self._option
         for name in _NAMES:
             if (option[name] or name in ("class", "sku")) and not NAME.fullmatch(option[name]):

@@ -9,17 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import razorpay as words
 from mappings.canonical import Message
-from mappings.fields import field_names
 from middleware.connectors._http import Http, Reply
-from middleware.errors import CallError, Rejected, UnknownOutcome, Unreadable
+from middleware.errors import CallError, Rejected, UnknownOutcome
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.payment_calls import BROKEN, amount_of, code, minor_amount
-from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, unreadable, usable
+from middleware.wire.webhooks import fingerprint, json_object, said_at, sample, signer, translated, unreadable, usable
 
 
 class _Identified(msgspec.Struct):
@@ -72,7 +70,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._keys = usable(connection.secrets)
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._notes_keys, self._exponents = tuple(options["notes_keys"]), dict(options["exponents"])
         self._look_back = timedelta(days=options["look_back"])
         key = connection.credentials["key_id"].reveal() if "key_id" in connection.credentials else ""
@@ -98,12 +96,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment or settlement; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._notes_keys, self._exponents)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._notes_keys, self._exponents)
 
     def fetch_payment(self, effect: Effect) -> Delivery:
         """GET the payment and its refunds. https://razorpay.com/docs/api/payments/fetch-with-id"""

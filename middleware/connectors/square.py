@@ -11,16 +11,15 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import square as words
 from mappings.canonical import Message, Money
-from mappings.fields import field_names
 from middleware.connectors._http import Http, Reply
-from middleware.errors import CallError, Rejected, SignatureRefused, UnknownOutcome, Unreadable, WrongEnvironment
+from middleware.errors import CallError, Rejected, SignatureRefused, UnknownOutcome, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.payment_calls import BROKEN, amount_of, answered, code, credential, key_of, minor_amount, payment_of, text_of
+from middleware.wire.webhooks import translated, unreadable
 
 LONGEST_KEY = 45
 LONGEST_REASON = 192
@@ -69,7 +68,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._keys = [secret.reveal().encode() for secret in connection.secrets]
-        self._option = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._option = connection.chosen(self.OPTIONS)
         self._rules = words.Rules(self._option["exponents"], tuple(self._option["reference_fields"]))
 
     def read(self, request: Inbound) -> tuple[Delivery, ...]:
@@ -84,8 +83,7 @@ class Connector:
         try:
             event = _DECODE(request.body)
         except BROKEN:
-            digest = "sha256:" + hashlib.sha256(request.body).hexdigest()
-            return (Delivery(digest, "unreadable", digest, request.body, secret=secret),)
+            return (unreadable(request.body, secret),)
         at = event.created_at if event.created_at.tzinfo else None
         return (Delivery(event.event_id, event.type, _subject(event), request.body, at, secret=secret),)
 
@@ -99,12 +97,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._rules)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._rules)
 
     def capture_payment(self, effect: Effect) -> Receipt:
         """Complete the payment, once; another amount than the approved one is set before. Repeating takes nothing twice.

@@ -46,7 +46,7 @@ class Connector:
         """`connection.secrets` are `whsec_…`; several while one is being rotated. Raises ValueError for a table that cannot be."""
         self.connection = connection
         self.http = http
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._keys = [key_of(secret) for secret in connection.secrets]
         self._tolerance = int(options["tolerance"])
         self._table = words.table_of(options)

@@ -12,16 +12,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
-from marshmallow import ValidationError
 
 from mappings import stripe as words
 from mappings.canonical import Message, Money
-from mappings.fields import field_names
 from middleware.connectors._http import Http, Reply
-from middleware.errors import Rejected, SignatureRefused, Stale, UnknownOutcome, Unreadable, WrongEnvironment
+from middleware.errors import Rejected, SignatureRefused, Stale, UnknownOutcome, WrongEnvironment
 from middleware.ports import Delivery, Effect, Inbound, Receipt
 from middleware.settings import Connection
 from middleware.wire.payment_calls import BROKEN
+from middleware.wire.webhooks import translated, unreadable
 
 
 class _Metadata(msgspec.Struct):
@@ -96,7 +95,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._secrets = [secret.reveal().encode() for secret in connection.secrets if secret.reveal().strip()]
-        options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        options = connection.chosen(self.OPTIONS)
         self._tolerance = int(options["tolerance"])
         self._metadata_keys = tuple(options["metadata_keys"])
         self._exponents = dict(options["exponents"])
@@ -174,12 +173,7 @@ class Connector:
 
     def translate(self, topic: str, payload: bytes) -> Message:
         """Pure: one event to what it says of one payment; raises `Unreadable`, naming fields and never values."""
-        try:
-            return words.translate(msgspec.json.decode(payload), self._metadata_keys, self._exponents)
-        except BROKEN:
-            raise Unreadable("the body is not JSON") from None
-        except ValidationError as error:
-            raise Unreadable("; ".join(field_names(error.messages))) from None
+        return translated(words.translate, payload, self._metadata_keys, self._exponents)
 
     def _delivery(self, event: _Event, raw: bytes, secret: int) -> Delivery:
         subject = _subject(event.data.object) if event.data else ""
@@ -211,8 +205,7 @@ class Connector:
         try:
             event = _DECODE_THIN(body)
         except BROKEN:
-            digest = "sha256:" + hashlib.sha256(body).hexdigest()
-            return Delivery(digest, "unreadable", digest, body, secret=secret)
+            return unreadable(body, secret)
         self._check_environment(event.livemode)
         about = event.related_object
         is_payment = about is not None and about.type == "payment_intent"

@@ -66,7 +66,7 @@ class Connector:
         self.connection = connection
         self.http = http
         self._known: dict[tuple[str, str], int] = {}
-        self._options = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        self._options = connection.chosen(self.OPTIONS)
         self._rest = Rest(http.request, connection.credentials["key"].reveal(), {"company": self._options["company"]})
         if self._options["available"] not in ("reserved", "forecast"):
             raise ValueError("options.available must be reserved or forecast")

@@ -64,7 +64,7 @@ class Connector:
         """Raises ValueError for options that cannot be."""
         self.connection = connection
         self.http = http
-        option: dict[str, Any] = {name: connection.options.get(name, default) for name, (_, default, _) in self.OPTIONS.items()}
+        option: dict[str, Any] = connection.chosen(self.OPTIONS)
         if mistake := _mistake(option):
             raise ValueError(mistake)
         self._channel, self._channels, self._size = option["channel"], option["price_channels"], option["page"]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import msgspec
+from marshmallow import ValidationError
 
-from middleware.errors import Rejected, SignatureRefused, UnknownOutcome
+from mappings.canonical import Message
+from mappings.fields import field_names
+from middleware.errors import Rejected, SignatureRefused, UnknownOutcome, Unreadable
 from middleware.ports import Delivery, Inbound
 from middleware.secret import Secret
+from middleware.wire.payment_calls import BROKEN
 
 
 class Answer(Protocol):
@@ -74,6 +78,16 @@ def unreadable(body: bytes, secret: int) -> Delivery:
     """A verified body that is no event, kept under its digest."""
     digest = "sha256:" + hashlib.sha256(body).hexdigest()
     return Delivery(digest, "unreadable", digest, body, secret=secret)
+
+
+def translated(translate: Callable[..., Message], payload: bytes, *rules: Any) -> Message:
+    """What a mapping makes of a body of JSON by its rules; raises `Unreadable`, naming fields and never values."""
+    try:
+        return translate(msgspec.json.decode(payload), *rules)
+    except BROKEN:
+        raise Unreadable("the body is not JSON") from None
+    except ValidationError as error:
+        raise Unreadable("; ".join(field_names(error.messages))) from None
 
 
 def fingerprint(answer: Any) -> str:
