@@ -20,6 +20,7 @@ from middleware.observing import log
 from middleware.outcomes import outcome_of
 from middleware.payments import selftest
 from middleware.ports import Delivery
+from middleware.switches import switched_off
 from middleware.work import Cause, Work
 
 if TYPE_CHECKING:
@@ -155,8 +156,7 @@ def due_polls(runtime: Runtime) -> list[str]:
         resting = connection.execute(
             text("SELECT connection FROM runs WHERE kind = 'orders' AND (due_at > :now OR lease_until > :now)"), {"now": runtime.now()}
         ).scalars()
-        off = connection.execute(text("SELECT connection FROM switches")).scalars()
-        return sorted(set(wanted) - set(resting) - set(off))
+        return sorted(set(wanted) - set(resting) - switched_off(connection))
 
 
 def lister(runtime: Runtime, name: str) -> Callable[[datetime | None], Iterable[tuple[Delivery, ...]]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,11 @@ def off_since(runtime: Runtime, connection: str) -> Switch | None:
     """The switch of a connection that is turned off, else None."""
     with runtime.sessions() as session:
         return session.get(Switch, connection)
+
+
+def switched_off(connection: Connection) -> set[str]:
+    """The names of the connections that are turned off."""
+    return set(connection.execute(select(Switch.connection)).scalars())
 
 
 def switch_off(session: Session | Connection, connection: str, reason: str, now: datetime) -> None:

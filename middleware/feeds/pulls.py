@@ -22,6 +22,7 @@ from middleware.feeds.feed import Feed, FeedFault, Staged
 from middleware.feeds.staging import restage, stage, withdraw
 from middleware.observing import log
 from middleware.ports import Page
+from middleware.switches import switched_off
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
@@ -89,7 +90,7 @@ def due_pulls(runtime: Runtime) -> list[tuple[str, str]]:
         return []
     with runtime.engine.connect() as connection:
         runs = {(row.connection, row.kind): row for row in connection.execute(_RUNS)}
-        off = set(connection.execute(text("SELECT connection FROM switches")).scalars())
+        off = switched_off(connection)
     on = sorted(key for key in rhythms if key[0] not in off and key in runtime.feeds)
     return [key for key in on if _is_due(runtime, key, runs.get(key), rhythms[key])]
 

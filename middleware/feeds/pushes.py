@@ -25,7 +25,7 @@ from middleware.feeds.owners import fields_of
 from middleware.feeds.references import Claimed
 from middleware.observing import log
 from middleware.ports import DELETED, NOT_THERE, Blob, Target, Write, Written
-from middleware.switches import switch_off
+from middleware.switches import switch_off, switched_off
 
 if TYPE_CHECKING:
     from middleware.runtime import Runtime
@@ -175,7 +175,7 @@ def waiting(runtime: Runtime) -> list[str]:
     """The shops that have items to write now."""
     with runtime.engine.connect() as connection:
         found = connection.execute(_WAITING, {"now": runtime.now()}).scalars()
-        off = set(connection.execute(text("SELECT connection FROM switches")).scalars())
+        off = switched_off(connection)
         return sorted(set(found) - off & set(runtime.settings.connections))
 
 
